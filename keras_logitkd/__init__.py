@@ -1,0 +1,29 @@
+"""Knowledge distillation on logits for Keras, correct at every temperature.
+
+Attributes are loaded when first used: importing the package imports neither Keras nor TensorFlow.
+"""
+
+import importlib
+
+_HOMES = {
+    "Distiller": "distiller",
+    "FusedBatchNormalization": "layers",
+    "strip_softmax": "logits",
+    "to_stock": "layers",
+}
+_MODULES = ("data", "distiller", "layers", "logits", "losses", "training", "zoo")
+
+__version__ = "0.1.0"
+__all__ = [*_HOMES, *_MODULES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

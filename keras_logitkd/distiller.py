@@ -1,0 +1,364 @@
+"""The Distiller: a student that learns from its teacher's logits in `model.fit`."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_logitkd import losses
+from keras_logitkd.logits import ends_in_softmax
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class Distiller(keras.Model):
+    """Trains a student on (1 - alpha) * hard loss + alpha * distillation loss (Eqs. 2 and 9).
+
+    The student's own regularisation losses are added. The teacher runs in inference mode outside
+    the gradient; it is never changed and never part of what is saved or checkpointed. Calling the
+    distiller, and `predict`, give the student's logits. Logged are `loss`, `hard_loss`,
+    `distillation_loss`, `agreement` (the share of examples on which teacher and student predict
+    the same class) and the metrics of `compile`, which see the student's logits.
+
+    Targets are labels, or, where the teacher was run before, the dictionary
+    `{"label": labels, "teacher_logits": logits}` with logits of shape `(batch, classes)`, which
+    then take the teacher's place. With `alpha=1` labels may be missing altogether. Data without
+    a teacher's logits can still be evaluated when `teacher` is None: `loss` is then the hard loss
+    with the regularisation, and nothing is logged about a teacher. `sample_weight` and
+    `class_weight` act on both terms.
+
+    Args:
+        teacher: A `keras.Model` that returns logits, a list of such models, whose logits are
+            averaged, or None when the data carries the logits.
+        student: A built `keras.Model` that returns logits.
+        distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`.
+        alpha: Weight of the distillation loss, in [0, 1]. Defaults to 1.0.
+        name: Defaults to `"distiller"`.
+
+    Raises:
+        ValueError: If a model ends in a softmax, the student is not built, input shapes or class
+            counts differ, or `alpha` or `distillation_loss` is out of range.
+
+    Example:
+
+    >>> distiller = Distiller(teacher, student, distillation_loss="kl:3", alpha=0.9)
+    >>> distiller.compile("adam", metrics=["accuracy"])
+    >>> distiller.fit(x_train, y_train, epochs=10)
+    >>> distiller.student.save("student.keras")
+    """
+
+    def __init__(
+        self, teacher, student, distillation_loss="mse", alpha=1.0, name="distiller", **kwargs
+    ):
+        super().__init__(name=name, **kwargs)
+        _check_student(student)
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
+            raise ValueError(f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}")
+        self.student = student
+        self.alpha = float(alpha)
+        self.distillation_loss = losses.get(distillation_loss)
+        if self.distillation_loss.reduction in (None, "none"):
+            raise ValueError(
+                "`distillation_loss` must reduce over the batch. Received: reduction=None"
+            )
+        self.set_teacher(teacher)
+        self._hard_tracker = keras.metrics.Mean(name="hard_loss")
+        self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
+        self._agreement_tracker = keras.metrics.Mean(name="agreement")
+        self.built = True
+
+    def set_teacher(self, teacher):
+        """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
+        models = [] if teacher is None else list(teacher) if _is_sequence(teacher) else [teacher]
+        for model in models:
+            _check_teacher(model, self.student)
+        # In a plain object, Keras and TensorFlow neither track nor save the teacher.
+        self._teacher = _FrozenEnsemble(models) if models else None
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in Keras.
+            loss: The hard loss, a `keras.losses.Loss` on logits. Defaults to
+                `SparseCategoricalCrossentropy(from_logits=True)`; the two names
+                `"sparse_categorical_crossentropy"` and `"categorical_crossentropy"` are read as
+                losses on logits, too.
+            metrics: Metrics of the labels and the student's logits.
+            **kwargs: As in Keras.
+
+        Raises:
+            ValueError: If `loss` expects probabilities or is not a loss.
+        """
+        super().compile(optimizer=optimizer, loss=_hard_loss(loss), metrics=metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles with what `get_compile_config` returned, when a distiller is loaded."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def build(self, input_shape=None):
+        """Does nothing: the student is built already."""
+
+    def call(self, inputs, training=None):
+        """Returns the student's logits."""
+        return self.student(inputs, training=training)
+
+    def fit(self, *args, **kwargs):
+        """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
+        arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        _fold_class_weight(arguments)
+        if hasattr(self.distillation_loss, "set_epoch"):
+            callbacks = arguments.get("callbacks") or []
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                callbacks.append(_EpochSetter(self.distillation_loss))
+            else:
+                callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(self.distillation_loss)]
+            arguments["callbacks"] = callbacks
+        return super().fit(**arguments)
+
+    def train_step(self, data):
+        """One update of the student: one forward pass of each network, one backward pass."""
+        x, y, sample_weight = _unpack(data)
+        label, teacher_logits = self._targets(x, y)
+        with tf.GradientTape() as tape:
+            student_logits = self(x, training=True)
+            terms = self._terms(label, teacher_logits, student_logits, sample_weight, True)
+            scaled_loss = self.optimizer.scale_loss(terms["loss"])
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, weights)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._log(x, label, teacher_logits, student_logits, sample_weight, terms)
+
+    def test_step(self, data):
+        """Evaluates a batch; changes nothing but metrics."""
+        x, y, sample_weight = _unpack(data)
+        label, teacher_logits = self._targets(x, y)
+        student_logits = self(x, training=False)
+        terms = self._terms(label, teacher_logits, student_logits, sample_weight, False)
+        return self._log(x, label, teacher_logits, student_logits, sample_weight, terms)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the total loss of a batch, a scalar, as `keras.Model.compute_loss` does."""
+        label, teacher_logits = self._targets(x, y)
+        return self._terms(label, teacher_logits, y_pred, sample_weight, training)["loss"]
+
+    def get_config(self):
+        """Returns the constructor's arguments without the teacher, which is never saved."""
+        return {
+            "name": self.name,
+            "teacher": None,
+            "student": keras.saving.serialize_keras_object(self.student),
+            "distillation_loss": keras.saving.serialize_keras_object(self.distillation_loss),
+            "alpha": self.alpha,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        student = keras.saving.deserialize_keras_object(
+            config["student"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "student": student})
+
+    def _targets(self, x, y):
+        """Labels and teacher logits of a batch; either may be None."""
+        if isinstance(y, dict):
+            unknown = set(y) - {"label", "teacher_logits"}
+            if unknown:
+                raise ValueError(
+                    'Targets must be labels or a dictionary with the keys "label" and '
+                    f'"teacher_logits". Received unknown keys: {sorted(unknown)}'
+                )
+            if "teacher_logits" in y:
+                return y.get("label"), ops.stop_gradient(y["teacher_logits"])
+            y = y.get("label")
+        return y, None if self._teacher is None else self._teacher(x)
+
+    def _terms(self, label, teacher_logits, student_logits, sample_weight, training):
+        """The total loss and its two parts: scalars, to be summed over the replicas."""
+        weights = {"hard_loss": 1.0 - self.alpha, "distillation_loss": self.alpha}
+        if teacher_logits is None and not training:
+            weights = {"hard_loss": 1.0}
+        terms = {}
+        if label is not None:
+            terms["hard_loss"] = self.loss(label, student_logits, sample_weight)
+        if teacher_logits is not None:
+            terms["distillation_loss"] = self.distillation_loss(
+                teacher_logits, student_logits, sample_weight
+            )
+        missing = [name for name, weight in weights.items() if weight and name not in terms]
+        if missing:
+            raise ValueError(_MISSING_TARGETS[missing[0]].format(alpha=self.alpha))
+        total = sum(weight * terms[name] for name, weight in weights.items() if weight)
+        if self.losses:
+            total = total + sum(self.losses) / _replicas()
+        return {"loss": total, **terms}
+
+    def _log(self, x, label, teacher_logits, student_logits, sample_weight, terms):
+        """Updates the metrics and returns those that this batch has the data for."""
+        count = ops.shape(student_logits)[0]
+        for metric in self.metrics:
+            if metric.name in terms:
+                metric.update_state(terms[metric.name] * _replicas(), sample_weight=count)
+        if teacher_logits is not None:
+            agrees = ops.argmax(teacher_logits, axis=-1) == ops.argmax(student_logits, axis=-1)
+            self._agreement_tracker.update_state(agrees, sample_weight=sample_weight)
+        if label is None:
+            logs = self.get_metrics_result()
+        else:
+            logs = self.compute_metrics(x, label, student_logits, sample_weight)
+        unknown = {"hard_loss", "distillation_loss"} - set(terms)
+        if teacher_logits is None:
+            unknown.add("agreement")
+        return {name: value for name, value in logs.items() if name not in unknown}
+
+
+_MISSING_TARGETS = {
+    "hard_loss": "With alpha={alpha} the hard loss needs labels. Received: targets without labels",
+    "distillation_loss": (
+        "With alpha={alpha} distillation needs a teacher: pass one to Distiller, or targets "
+        '{{"label": ..., "teacher_logits": ...}}. Received: neither'
+    ),
+}
+
+
+class _FrozenEnsemble:
+    """Models whose logits are averaged, in inference mode."""
+
+    def __init__(self, models):
+        self.models = models
+
+    def __call__(self, x):
+        logits = [ops.cast(model(x, training=False), "float32") for model in self.models]
+        return sum(logits) / len(logits)
+
+
+class _EpochSetter(keras.callbacks.Callback):
+    """Tells a loss that depends on the epoch which one begins."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.loss.set_epoch(epoch)
+
+
+def _unpack(data):
+    """Inputs, targets and one weight per example or None."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(sample_weight, dict):  # Keras repeats the weights for each entry of a dict y.
+        sample_weight = next(iter(sample_weight.values()))
+    return x, y, sample_weight
+
+
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _is_sequence(value):
+    return isinstance(value, list | tuple)
+
+
+def _hard_loss(loss):
+    """The hard loss on logits that `compile(loss=...)` names."""
+    named = {
+        None: keras.losses.SparseCategoricalCrossentropy,
+        "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    }
+    if loss is None or isinstance(loss, str):
+        if loss not in named:
+            raise ValueError(
+                "`loss` must be a keras.losses.Loss on logits or one of "
+                f"{[name for name in named if name]}. Received: loss={loss!r}"
+            )
+        return named[loss](from_logits=True)
+    if not isinstance(loss, keras.losses.Loss):
+        raise ValueError(f"`loss` must be a keras.losses.Loss instance. Received: loss={loss!r}")
+    if getattr(loss, "from_logits", True) is False:
+        raise ValueError(
+            "`loss` must take logits: the student returns them. Pass from_logits=True to "
+            f"{type(loss).__name__}. Received: from_logits=False"
+        )
+    return loss
+
+
+def _check_student(student):
+    if not isinstance(student, keras.Model):
+        raise ValueError(f"`student` must be a keras.Model. Received: student={student!r}")
+    if not student.built:
+        raise ValueError(
+            "`student` must be built: give its first layer an input shape or call it once on a "
+            f"batch. Received: unbuilt model {student.name!r}"
+        )
+    if ends_in_softmax(student):
+        raise ValueError(_softmax_message("student", student))
+
+
+def _check_teacher(teacher, student):
+    if not isinstance(teacher, keras.Model):
+        raise ValueError(
+            f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
+        )
+    if ends_in_softmax(teacher):
+        raise ValueError(_softmax_message("teacher", teacher))
+    for what in ("inputs", "outputs"):
+        theirs, ours = _shape(teacher, what), _shape(student, what)
+        if theirs and ours and not _compatible(theirs, ours):
+            noun = "input shape" if what == "inputs" else "class count"
+            raise ValueError(
+                f"`teacher` and `student` must have the same {noun}. Received: teacher "
+                f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
+            )
+
+
+def _softmax_message(role, model):
+    return (
+        f"`{role}` must return logits, but it ends in a softmax. Pass "
+        f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
+    )
+
+
+def _shape(model, what):
+    """Shape without the batch of a model's only input or output; None where unknown."""
+    tensors = getattr(model, what, None)
+    return tuple(tensors[0].shape[1:]) if tensors and len(tensors) == 1 else None
+
+
+def _compatible(first, second):
+    return len(first) == len(second) and all(
+        a is None or b is None or a == b for a, b in zip(first, second, strict=True)
+    )
+
+
+def _fold_class_weight(arguments):
+    """Turns `class_weight` into sample weights where Keras cannot: when targets are a dict."""
+    class_weight = arguments.get("class_weight")
+    if class_weight is None:
+        return
+    x, y = arguments.get("x"), arguments.get("y")
+    if isinstance(y, dict):
+        weight = _weights_of(y["label"], class_weight).numpy()
+        given = arguments.get("sample_weight")
+        arguments["sample_weight"] = weight if given is None else weight * given
+        arguments["class_weight"] = None
+    elif isinstance(x, tf.data.Dataset) and isinstance(x.element_spec[1], dict):
+
+        def weigh(x, y, sample_weight=1.0):
+            return x, y, _weights_of(y["label"], class_weight) * sample_weight
+
+        arguments["x"] = x.map(weigh)
+        arguments["class_weight"] = None
+
+
+def _weights_of(label, class_weight):
+    """The weight of each label, float32 of shape (batch,); 1 for classes not named."""
+    label = tf.convert_to_tensor(label)
+    if label.shape.rank == 2:
+        label = label[:, 0] if label.shape[1] == 1 else tf.argmax(label, axis=-1)
+    label = tf.cast(label, tf.int64)
+    weight = tf.ones(tf.shape(label))
+    for index, value in class_weight.items():
+        weight = tf.where(label == index, float(value), weight)
+    return weight
