@@ -14,7 +14,7 @@ _HOMES = {
 _MODULES = ("data", "distiller", "layers", "logits", "losses", "training", "zoo")
 
 __version__ = "0.1.0"
-__all__ = [*_HOMES, *_MODULES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, *_MODULES, "__version__"]
 
 
 def __getattr__(name):

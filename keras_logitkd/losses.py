@@ -13,11 +13,14 @@ from keras import ops
 _PACKAGE = "keras_logitkd"
 _SCALES = ("max", "squared", "none")
 _CLASS_REDUCTIONS = ("mean", "sum")
-_NAMES = 'one of "mse", "kl", "kl:T" with T in [0, inf], a loss, or a config of one'
+_NAMES = (
+    'one of "mse", "kl", "kl:T" with T in [0, inf], stages such as "kl:3@0,mse@100", a loss, '
+    "or a config of one"
+)
 
 # Temperatures beyond these are numerically at their limit already, and nearer to 0 or inf the
 # quotients and squares below would leave the range of the dtype.
-_FINITE_TEMPERATURES = {"float64": (1e-300, 1e100), "float32": (1e-30, 1e15)}
+_FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
 
 
 def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max"):
@@ -218,7 +221,8 @@ def get(identifier):
     """Returns the objective that an identifier names.
 
     Args:
-        identifier: `"mse"`, `"kl"` (temperature 4), `"kl:3"`, `"kl:0.5"`, `"kl:inf"`, a config as
+        identifier: `"mse"`, `"kl"` (temperature 4), `"kl:3"`, `"kl:0.5"`, `"kl:inf"`, stages with
+            their first epochs such as `"kl:3@0,mse@100"`, a config as
             `keras.saving.serialize_keras_object` makes it, or a loss of teacher and student
             logits, which is returned as it is.
 
@@ -234,7 +238,11 @@ def get(identifier):
         loss = keras.saving.deserialize_keras_object(identifier)
         if isinstance(loss, keras.losses.Loss):
             return loss
-    if isinstance(identifier, str):
+    if isinstance(identifier, str) and "@" in identifier:
+        stages = [part.rpartition("@") for part in identifier.split(",")]
+        if all(start.isdecimal() for _, _, start in stages):
+            return SequentialLoss([(loss, int(start)) for loss, _, start in stages])
+    elif isinstance(identifier, str):
         kind, colon, temperature = identifier.partition(":")
         if kind == "mse" and not colon:
             return LogitMSE()
@@ -266,16 +274,17 @@ def _softened_kl(teacher, student, temperature, scale):
     difference = student - teacher
     x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
 
-    # Where some x is large the sum of exponentials would overflow, and nothing cancels.
+    # Where some x is large the sum of exponentials would overflow, and nothing cancels. Each
+    # network's own softmax is then exact however small tau is; log_p + x would not be.
     is_large = ops.max(x, axis=-1, keepdims=True) > 60.0
     moderate = ops.log1p(ops.sum(p * _expm1_minus_x(ops.minimum(x, 60.0)), axis=-1, keepdims=True))
-    large = ops.logsumexp(log_p + x, axis=-1, keepdims=True)
+    log_q = ops.log_softmax(student / tau, axis=-1)
+    large = ops.sum(p * (log_p - log_q), axis=-1, keepdims=True)
     kl = ops.where(is_large, large, moderate)
 
-    log_ratio = x - kl  # log p^s - log p^t
+    log_ratio = ops.where(is_large, log_q - log_p, x - kl)  # log p^s - log p^t
     near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
-    far = ops.exp(log_p + log_ratio) - p
-    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, far)
+    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, ops.exp(log_q) - p)
 
     factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
     return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
@@ -357,14 +366,19 @@ def _check_temperature(temperature, scale):
 
 
 def _check_stages(stages):
-    stages = [(get(loss), start) for loss, start in stages]
+    pairs = isinstance(stages, list | tuple) and all(
+        isinstance(stage, list | tuple) and len(stage) == 2 for stage in stages
+    )
+    if not pairs:
+        raise ValueError(f"`stages` must be (loss, first epoch) pairs. Received: stages={stages!r}")
     starts = [start for _, start in stages]
-    rising = all(before < after for before, after in zip(starts, starts[1:], strict=False))
-    if not starts or starts[0] != 0 or not rising or any(int(start) != start for start in starts):
+    whole = all(isinstance(at, numbers.Real) and float(at).is_integer() for at in starts)
+    if not whole or starts[:1] != [0] or sorted(set(starts)) != starts:
         raise ValueError(
             "`stages` must be (loss, first epoch) pairs that begin at epoch 0 and rise. "
             f"Received first epochs: {starts}"
         )
+    stages = [(get(loss), start) for loss, start in stages]
     if any(isinstance(loss, SequentialLoss) for loss, _ in stages):
         raise ValueError("`stages` must not contain a SequentialLoss. Received one inside another")
     return [(loss, int(start)) for loss, start in stages]

@@ -1,0 +1,1 @@
+"""Training runs: recipes, models ready for raw pixels, run directories, and the runs themselves."""

@@ -1,0 +1,1 @@
+"""The `logitkd` command: parses, calls the library, prints."""

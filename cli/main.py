@@ -1,0 +1,85 @@
+"""The entry point of `logitkd`: finds the command and turns errors into one line."""
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+_COMMANDS = {
+    "train": "Train a network on hard labels.",
+    "distill": "Distil a teacher into a student by matching logits.",
+    "evaluate": "Accuracy, loss, calibration and agreement of a model on test data.",
+    "data": "List, show and import datasets.",
+    "zoo": "List the models with their parameters and FLOPs.",
+    "runs": "List past runs.",
+}
+BAD_INPUT = 2
+FAILED = 1
+INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when the command is used, so that help is immediate."""
+
+    def list_commands(self, ctx):
+        return list(_COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in _COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"keras_logitkd.cli.{name}"), name)
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="keras-logitkd", prog_name="logitkd")
+def logitkd():
+    """Knowledge distillation on logits for Keras, correct at every temperature."""
+
+
+def main(arguments=None):
+    """Runs the command line and exits: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    # TensorFlow reads this when it is imported: errors only.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments):
+    try:
+        code = logitkd.main(args=arguments, prog_name="logitkd", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        return 0
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("logitkd: interrupted", err=True)
+        return INTERRUPTED
+    except Exception as error:  # The last place that can turn an error into one line.
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(f"logitkd: error: {_one_line(error)}", err=True)
+        return _exit_code(error)
+
+
+def _exit_code(error):
+    # The library raises ValueError for what it was given, OSError comes from the paths given.
+    is_input = isinstance(error, click.ClickException | ValueError | OSError)
+    return BAD_INPUT if is_input else FAILED
+
+
+def _one_line(error):
+    if isinstance(error, click.ClickException):
+        text = error.format_message()
+    elif isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, ValueError | OSError | FloatingPointError):
+        text = str(error)
+    else:
+        text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+    return " ".join(text.split())

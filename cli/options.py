@@ -1,0 +1,162 @@
+"""Options and their types that several commands share; each means the same everywhere."""
+
+import dataclasses
+import pathlib
+import types
+import typing
+
+import click
+
+from keras_logitkd.training.recipes import Recipe
+
+
+class ModelName(click.ParamType):
+    """A name of the zoo."""
+
+    name = "model"
+
+    def convert(self, value, param, ctx):
+        from keras_logitkd import zoo
+
+        try:
+            zoo.parse_name(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+class Teachers(click.ParamType):
+    """Zoo names and .keras files, separated by commas."""
+
+    name = "name|file[,...]"
+
+    def convert(self, value, param, ctx):
+        for part in value.split(","):
+            part = part.strip()
+            if part.endswith((".keras", ".h5")) or "/" in part:
+                if not pathlib.Path(part).is_file():
+                    self.fail(f"there is no file {part!r}", param, ctx)
+            else:
+                ModelName().convert(part, param, ctx)
+        return value
+
+
+class Temperature(click.ParamType):
+    """A number in [0, inf]."""
+
+    name = "float"
+
+    def convert(self, value, param, ctx):
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not number >= 0:
+            self.fail(f"{value!r} is not a number in [0, inf]", param, ctx)
+        return number
+
+
+class Numbers(click.ParamType):
+    """Numbers separated by commas."""
+
+    name = "float[,...]"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 0.5,0.75", param, ctx)
+
+
+def data_options(command):
+    """`--dataset` and `--data-dir`."""
+    command = click.option(
+        "--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept."
+    )(command)
+    return click.option(
+        "--dataset",
+        default="digits",
+        show_default=True,
+        metavar="SPEC",
+        help="digits, a TFDS name, folder:PATH or npz:PATH.",
+    )(command)
+
+
+def output_options(command):
+    """`--json` and `--debug`."""
+    # main() looks for --debug itself, because errors may come before a command is reached.
+    command = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(
+        command
+    )
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def runs_option(command):
+    """`--runs-dir`."""
+    return click.option(
+        "--runs-dir",
+        type=click.Path(file_okay=False),
+        default="runs",
+        show_default=True,
+        help="Where runs are kept.",
+    )(command)
+
+
+def run_options(command):
+    """What every command that trains has: data, seed, directory, and each field of the recipe."""
+    for decorate in (
+        output_options,
+        _recipe_options,
+        click.option("--resume", is_flag=True, help="Continue an unfinished run."),
+        click.option("--name", help="Name of the run directory. [default: made from the settings]"),
+        runs_option,
+        click.option(
+            "--views",
+            type=click.IntRange(min=1),
+            help="Views of each image: epoch e uses view e mod V. [default: one per epoch]",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Seed of the initial weights and the order.",
+        ),
+        data_options,
+    ):
+        command = decorate(command)
+    return command
+
+
+def _recipe_options(command):
+    """An option for each field of a Recipe; what is not given stays as the recipe has it."""
+    hints = typing.get_type_hints(Recipe)
+    for field in reversed(dataclasses.fields(Recipe)):
+        if field.name == "teacher":
+            continue
+        flag, text = field.name.replace("_", "-"), field.metadata["help"]
+        kind = _plain_type(hints[field.name])
+        if kind is bool:
+            option = click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)
+        else:
+            option = click.option(
+                f"--{flag}", field.name, type=Numbers() if kind is tuple else kind, help=text
+            )
+        command = option(command)
+    return command
+
+
+def split_recipe_fields(options):
+    """Splits a command's options into those of the recipe and the others, two dicts."""
+    names = {field.name for field in dataclasses.fields(Recipe)} - {"teacher"}
+    recipe = {name: value for name, value in options.items() if name in names}
+    return recipe, {name: value for name, value in options.items() if name not in names}
+
+
+def _plain_type(hint):
+    """int, float, bool or tuple out of an annotation such as `tuple[float, ...] | None`."""
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return typing.get_origin(hint) or hint

@@ -1,0 +1,55 @@
+"""`logitkd zoo`: the models."""
+
+import click
+
+from keras_logitkd.cli import options, quiet, tables
+
+_DEFAULT_SHAPES = {False: (32, 32, 3), True: (224, 224, 3)}
+_DEFAULT_CLASSES = {False: 100, True: 1000}
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=options.ModelName())
+@click.option(
+    "--image-size", type=click.IntRange(min=1), help="Pixels. [default: 32; ImageNet family 224]"
+)
+@click.option("--channels", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--classes", type=click.IntRange(min=2), help="[default: 100; ImageNet family 1000]")
+@options.output_options
+def zoo(names, image_size, channels, classes, as_json):
+    """List models by name, or those given: trainable parameters and FLOPs of one image."""
+    quiet.load_tensorflow()
+    from keras_logitkd import zoo as models
+
+    rows = []
+    for name in names or models.list_models():
+        is_imagenet = models.parse_name(name).family == "imagenet_resnet"
+        size = image_size or _DEFAULT_SHAPES[is_imagenet][0]
+        shape, count = (size, size, channels), classes or _DEFAULT_CLASSES[is_imagenet]
+        model = models.build(name, shape, count)
+        parameters = sum(weight.size for weight in model.trainable_weights)
+        rows.append(
+            {
+                "name": name,
+                "input_shape": shape,
+                "classes": count,
+                "parameters": int(parameters),
+                "flops": int(models.count_flops(model)),
+            }
+        )
+    if as_json:
+        tables.print_json(rows)
+        return
+    tables.print_table(
+        ("name", "input", "classes", "parameters", "MFLOPs"),
+        [
+            (
+                row["name"],
+                "x".join(map(str, row["input_shape"])),
+                str(row["classes"]),
+                tables.integer(row["parameters"]),
+                f"{row['flops'] / 1e6:,.1f}",
+            )
+            for row in rows
+        ],
+    )

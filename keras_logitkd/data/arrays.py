@@ -1,0 +1,206 @@
+"""Datasets that are arrays: the embedded digits and .npz files."""
+
+import importlib.util
+import logging
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from keras_logitkd.data.dataset import Dataset, Split, split_validation
+from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.sources import ArrayImages
+
+HOLD_OUT = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+def load_digits():
+    """Loads scikit-learn's 1,797 handwritten digits, 8x8x1, values 0..16.
+
+    Returns:
+        A `Dataset` with a fixed stratified split: 1,438 for training, 359 for testing.
+    """
+    # Reading the file spares the second that importing scikit-learn takes.
+    package = pathlib.Path(importlib.util.find_spec("sklearn").origin).parent
+    table = np.loadtxt(
+        package / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.uint8
+    )
+    images, labels = table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1].astype(np.int32)
+    return hold_out("digits", images, labels, tuple("0123456789"))
+
+
+def hold_out(name, images, labels, class_names):
+    """Makes a dataset of one part by holding out a fixed stratified 20% as test split.
+
+    Args:
+        name: the dataset's specification.
+        images: uint8 array (n, height, width, channels).
+        labels: int32 array (n,).
+        class_names: tuple of strings.
+
+    Returns:
+        A `Dataset`.
+    """
+    train, test = split_validation(labels, HOLD_OUT)
+    parts = [
+        Split(part, labels[chosen], ArrayImages(images[chosen]))
+        for part, chosen in (("train", train), ("test", test))
+    ]
+    return Dataset(name, tuple(class_names), images.shape[1:], *parts)
+
+
+def load_npz(path):
+    """Loads an .npz file with x_train, y_train[, x_test, y_test] or images, labels[, class_names].
+
+    Args:
+        path: the file. Images are uint8 or exactly representable as such, (n, H, W) or (n, H, W,
+            C); labels are integers 0..K-1, (n,) or (n, 1).
+
+    Returns:
+        A `Dataset`; without a test part a fixed stratified 20% is held out.
+
+    Raises:
+        DataError: if the file is missing, corrupt, or its arrays do not fit the above.
+    """
+    arrays = _read_npz(pathlib.Path(path).expanduser())
+    name = f"npz:{path}"
+    first = ("x_train", "y_train") if "x_train" in arrays else ("images", "labels")
+    for key in first:
+        if key not in arrays:
+            raise DataError(
+                f"{name} must hold x_train, y_train[, x_test, y_test] or images, labels. "
+                f"Received: {', '.join(sorted(arrays)) or 'no arrays'}"
+            )
+    images, labels = _images(name, first[0], arrays), _labels(name, first[1], arrays)
+    _check_count(name, first, images, labels)
+    class_names = _class_names(name, arrays, labels)
+    if "x_test" not in arrays and "y_test" not in arrays:
+        _log.info("%s has no test part: a fixed stratified 20%% is held out as test split.", name)
+        return hold_out(name, images, labels, class_names)
+    for key in ("x_test", "y_test"):
+        if key not in arrays:
+            raise DataError(f"{name} must hold both x_test and y_test. Missing: {key}")
+    test_images, test_labels = _images(name, "x_test", arrays), _labels(name, "y_test", arrays)
+    _check_count(name, ("x_test", "y_test"), test_images, test_labels)
+    if test_images.shape[1:] != images.shape[1:]:
+        raise DataError(
+            f"{name}: test images must have the shape of the training images. "
+            f"Received: {test_images.shape[1:]}, training {images.shape[1:]}"
+        )
+    if test_labels.max() >= len(class_names):
+        raise DataError(
+            f"{name}: y_test must hold classes of y_train, 0..{len(class_names) - 1}. "
+            f"Received: {test_labels.max()}"
+        )
+    train = Split("train", labels, ArrayImages(images))
+    test = Split("test", test_labels, ArrayImages(test_images))
+    return Dataset(name, class_names, images.shape[1:], train, test)
+
+
+def _read_npz(path):
+    if not path.is_file():
+        raise DataError(f"npz:{path}: no such file.")
+    wanted = ("x_train", "y_train", "x_test", "y_test", "images", "labels", "class_names")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files if key in wanted}
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"npz:{path} is corrupt or no .npz file of plain arrays ({error})."
+        ) from error
+    except (AttributeError, TypeError) as error:  # np.load returned a single array
+        raise DataError(f"npz:{path} is not an .npz archive.") from error
+
+
+def _check_count(name, keys, images, labels):
+    if len(images) != len(labels) or not len(images):
+        raise DataError(
+            f"{name}: {keys[0]} and {keys[1]} must be equally many and not empty. "
+            f"Received: {len(images)} images, {len(labels)} labels"
+        )
+
+
+def _images(name, key, arrays):
+    array = arrays[key]
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
+        raise DataError(
+            f"{name}: {key} must have shape (n, H, W), (n, H, W, 1) or (n, H, W, 3). "
+            f"Received: shape {arrays[key].shape}"
+        )
+    return as_uint8(array, f"{name}: {key}")
+
+
+def as_uint8(array, what):
+    """Converts pixel values to uint8 without loss.
+
+    Args:
+        array: of booleans, integers in 0..255, or floats that are whole numbers in 0..255 or whole
+            multiples of 1/255 in [0, 1].
+        what: the name for the error message.
+
+    Returns:
+        uint8 array of the same shape; booleans and floats in [0, 1] are scaled by 255.
+
+    Raises:
+        DataError: if that would change a value.
+    """
+    if array.dtype == np.uint8 or not array.size:
+        return array.astype(np.uint8)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{what} must hold numbers. Received: dtype {array.dtype}")
+    low, high = array.min(), array.max()
+    unit = array.dtype.kind == "b" or (array.dtype.kind == "f" and high <= 1)
+    output = np.empty(array.shape, np.uint8)
+    exact = bool(low >= 0 and high <= 255)
+    for start in range(0, len(array) if exact else 0, 4096):
+        part = array[start : start + 4096].astype(np.float64) * (255 if unit else 1)
+        rounded = np.rint(part)
+        tolerance = 255 * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0
+        exact = exact and bool(np.all(np.abs(part - rounded) <= tolerance))
+        output[start : start + 4096] = rounded
+    if not exact:
+        raise DataError(
+            f"{what} must be uint8, or whole numbers in 0..255, or multiples of 1/255 in [0, 1]. "
+            f"Received: {array.dtype} in [{low:.6g}, {high:.6g}]"
+        )
+    return output
+
+
+def _labels(name, key, arrays):
+    labels = arrays[key]
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{name}: {key} must hold integer class numbers of shape (n,) or (n, 1). "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    if len(labels) and (labels.min() < 0 or labels.max() > 2**31 - 1):
+        raise DataError(
+            f"{name}: {key} must hold classes 0..K-1. Received: {labels.min()}..{labels.max()}"
+        )
+    return labels.astype(np.int32)
+
+
+def _class_names(name, arrays, labels):
+    if "class_names" in arrays:
+        class_names = tuple(str(value) for value in np.atleast_1d(arrays["class_names"]))
+    else:
+        class_names = tuple(str(value) for value in range(int(labels.max()) + 1))
+        missing = len(class_names) - len(np.unique(labels))
+        if missing:
+            raise DataError(
+                f"{name}: training labels must use every class 0..{len(class_names) - 1}. "
+                f"Received: {missing} classes without examples"
+            )
+    if len(class_names) < 2 or labels.max() >= len(class_names):
+        raise DataError(
+            f"{name}: at least two classes are needed and labels must be below their count. "
+            f"Received: {len(class_names)} classes, labels up to {labels.max()}"
+        )
+    return class_names

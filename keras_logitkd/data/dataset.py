@@ -1,0 +1,118 @@
+"""What a dataset is: two splits of labelled images under a stable index."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from keras_logitkd.data import randomness
+from keras_logitkd.data.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images; position i is example i, in every process and every run.
+
+    Args:
+        name: "train" or "test".
+        labels: int32 array of shape (n,).
+        images: a source of n images, see `keras_logitkd.data.sources`.
+    """
+
+    name: str
+    labels: np.ndarray
+    images: object
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __post_init__(self):
+        if len(self.images) != len(self.labels):
+            raise DataError(
+                f"{self.name} split: images and labels must be equally many. "
+                f"Received: {len(self.images)} images, {len(self.labels)} labels"
+            )
+
+    def fingerprint(self):
+        """Returns the sha256 (hex) of the split's labels and images."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self):
+        digest = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<i4"))
+        digest.update(self.images.fingerprint().encode())
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split.
+
+    Args:
+        name: the specification it was loaded by.
+        class_names: tuple of strings; class k is `class_names[k]`.
+        image_shape: (height, width, channels); height and width are None where sizes vary.
+        train: the `Split` to learn from; validation is split from it.
+        test: the `Split` for the final number.
+    """
+
+    name: str
+    class_names: tuple
+    image_shape: tuple
+    train: Split
+    test: Split
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+    @property
+    def in_memory(self):
+        """Whether both splits hold their images as arrays."""
+        return self.train.images.in_memory and self.test.images.in_memory
+
+    def fingerprint(self):
+        """Returns the sha256 (hex) of both splits."""
+        both = self.train.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()
+
+
+def split_validation(labels, fraction, seed=0):
+    """Splits off a stratified validation part, a pure function of its arguments.
+
+    The part has round(fraction * n) examples; each class gives its share rounded down or up, and
+    keeps at least one example for training.
+
+    Args:
+        labels: integer array of shape (n,).
+        fraction: share to hold out, 0 <= fraction < 1.
+        seed: integer. Defaults to 0; the seed of a run has no part in this.
+
+    Returns:
+        (train_indices, validation_indices), sorted int64 arrays.
+
+    Raises:
+        DataError: if `fraction` is out of range.
+    """
+    if not 0 <= fraction < 1:
+        raise DataError(f"`fraction` must be at least 0 and below 1. Received: fraction={fraction}")
+    labels = np.asarray(labels)
+    _, dense, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    takes = _shares(counts, fraction)
+    shuffled = randomness.permutation(randomness.HOLD_OUT, seed, 0, len(labels))
+    by_class = shuffled[np.argsort(dense[shuffled], kind="stable")]
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    held = rank < np.repeat(takes, counts)
+    return np.sort(by_class[~held]), np.sort(by_class[held])
+
+
+def _shares(counts, fraction):
+    """Rounds counts * fraction to integers by largest remainder, leaving one of each class."""
+    quotas = counts * fraction
+    takes = np.minimum(np.floor(quotas), counts - 1).astype(np.int64)
+    missing = round(float(counts.sum()) * fraction) - int(takes.sum())
+    preferred = np.argsort(-(quotas - takes), kind="stable")
+    open_classes = preferred[takes[preferred] + 1 < counts[preferred]]
+    takes[open_classes[: max(missing, 0)]] += 1
+    return takes

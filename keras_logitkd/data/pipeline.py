@@ -1,0 +1,177 @@
+"""Seeded batches: what is seen in which order under which view.
+
+Order is a pure function of (seed, epoch), a view of (view seed, view, index). Nothing depends on
+where a stream starts.
+"""
+
+import numpy as np
+
+from keras_logitkd.data import augment, randomness
+from keras_logitkd.data.errors import DataError
+
+
+def epoch_order(seed, epoch, indices):
+    """Returns `indices` in the order of one epoch.
+
+    Args:
+        seed: integer, the run's seed.
+        epoch: integer >= 0.
+        indices: integer array of shape (n,).
+
+    Returns:
+        int64 array of shape (n,), the same on every platform and NumPy version.
+    """
+    indices = np.asarray(indices, dtype=np.int64)
+    return indices[randomness.permutation(randomness.ORDER, seed, epoch, len(indices))]
+
+
+def steps_per_epoch(count, batch_size):
+    """Returns ceil(count / batch_size): the last batch of an epoch may be smaller."""
+    return -(-count // batch_size)
+
+
+def train_batches(
+    split,
+    indices=None,
+    *,
+    batch_size,
+    epochs,
+    seed,
+    augmentation=augment.NONE,
+    view_seed=0,
+    views=None,
+    initial_epoch=0,
+    initial_step=0,
+):
+    """Builds one dataset that runs through epochs without a gap.
+
+    The stream from an epoch (and step) on equals the tail of the full stream.
+
+    Args:
+        split: a `Split`.
+        indices: integer array (n,) of examples to use. Defaults to all.
+        batch_size: examples per step; the last step of an epoch takes what is left.
+        epochs: the stream ends before this epoch.
+        seed: integer that fixes the order.
+        augmentation: an `Augmentation`. Defaults to none.
+        view_seed: integer that fixes the views. Defaults to 0.
+        views: epoch e uses view e mod `views`. Defaults to None: view e.
+        initial_epoch: first epoch. Defaults to 0.
+        initial_step: first step (batch) of the first epoch. Defaults to 0.
+
+    Returns:
+        tf.data.Dataset of dicts: "index" int64 (b,), "view" int64 (b,), "image" uint8 (b, height,
+        width, channels), "label" int32 (b,).
+
+    Raises:
+        DataError: if there is nothing to draw from, or images of varying size meet no resized crop.
+    """
+    import tensorflow as tf
+
+    indices = _checked_indices(split, indices, batch_size)
+    if views is not None and views < 1:
+        raise DataError(f"`views` must be at least 1. Received: views={views}")
+    read = _reader(split, augmentation)
+
+    def plan(epoch):
+        view = int(epoch) if views is None else int(epoch) % views
+        order = epoch_order(seed, int(epoch), indices)
+        parameters = augment.view_parameters(augmentation, view_seed, view, len(split))
+        return order, parameters[order], np.int64(view)
+
+    def epoch_batches(epoch):
+        order, parameters, view = tf.numpy_function(
+            plan, [epoch], (tf.int64, tf.int64, tf.int64), stateful=False
+        )
+        order, parameters = tf.ensure_shape(order, [None]), tf.ensure_shape(parameters, [None, 3])
+        view = tf.ensure_shape(view, [])
+        first = tf.where(epoch == initial_epoch, initial_step * batch_size, 0)
+
+        def cut(start):
+            index = order[start : start + batch_size]
+            return index, tf.fill(tf.shape(index), view), parameters[start : start + batch_size]
+
+        starts = tf.data.Dataset.range(tf.cast(first, tf.int64), len(indices), batch_size)
+        return starts.map(cut)
+
+    def record(index, view, parameters):
+        return {"index": index, "view": view} | read(index, parameters)
+
+    steps = steps_per_epoch(len(indices), batch_size)
+    total = max(0, (epochs - initial_epoch) * steps - initial_step)
+    stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
+    stream = stream.map(record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
+
+
+def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE):
+    """Builds one pass in the order of `indices` under evaluation preprocessing.
+
+    Args:
+        split: a `Split`.
+        indices: integer array (n,) of examples. Defaults to all, in index order.
+        batch_size: examples per batch; the last may be smaller.
+        augmentation: the recipe's `Augmentation`; only its centre crop acts here.
+
+    Returns:
+        tf.data.Dataset of dicts: "index" int64 (b,), "image" uint8 (b, height, width, channels),
+        "label" int32 (b,).
+
+    Raises:
+        DataError: as `train_batches`.
+    """
+    import tensorflow as tf
+
+    indices = _checked_indices(split, indices, batch_size)
+    read = _reader(split, augmentation, evaluation=True)
+    order = tf.constant(indices)
+
+    def record(start):
+        index = order[start : start + batch_size]
+        return {"index": index} | read(index, None)
+
+    starts = tf.data.Dataset.range(0, len(indices), batch_size)
+    stream = starts.map(record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.prefetch(tf.data.AUTOTUNE)
+
+
+def _checked_indices(split, indices, batch_size):
+    if batch_size < 1:
+        raise DataError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+    indices = np.arange(len(split)) if indices is None else np.asarray(indices)
+    indices = indices.astype(np.int64)
+    if not len(indices):
+        raise DataError(f"No examples to draw from the {split.name} split.")
+    if indices.min() < 0 or indices.max() >= len(split):
+        raise DataError(
+            f"`indices` must lie in 0..{len(split) - 1}. Received: {indices.min()}..{indices.max()}"
+        )
+    return indices
+
+
+def _reader(split, augmentation, evaluation=False):
+    """Returns the function from a batch's indices and parameters to its images and labels."""
+    import tensorflow as tf
+
+    images, resize = split.images, augmentation.resized_crop is not None
+    if None in images.shape and not resize:
+        raise DataError(
+            "Images of varying size need an augmentation with `resized_crop`. "
+            f"Received: {augmentation}"
+        )
+    shape = (None, *augmentation.output_shape(images.shape))
+    labels = tf.constant(split.labels, dtype=tf.int32)
+    images.bind()
+
+    def read(index, parameters):
+        if resize and evaluation:
+            batch = augment.centre_crops(augmentation, images, index)
+        elif resize:
+            batch = augment.resized_crops(augmentation, images, index, parameters)
+        else:
+            batch = images.batch(index)
+            if not evaluation:
+                batch = augment.crop_and_flip(augmentation, batch, parameters)
+        return {"image": tf.ensure_shape(batch, shape), "label": tf.gather(labels, index)}
+
+    return read

@@ -1,0 +1,160 @@
+"""Random access to the TFRecord files of a TFDS split.
+
+The index of an example is the number of examples in the shards before its own plus its position
+in the shard. Positions and labels come from one pass over the files, kept beside them.
+"""
+
+import hashlib
+import logging
+import os
+import pathlib
+import tempfile
+import zipfile
+
+import numpy as np
+
+from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.sources import StreamedImages
+
+_log = logging.getLogger(__name__)
+
+# A TFRecord is: length (8 bytes), its checksum (4), the data, their checksum (4).
+_HEADER, _FOOTER = 12, 4
+
+
+class RecordImages(StreamedImages):
+    """Images inside TFRecord files, read and decoded when they are needed.
+
+    Args:
+        paths: the shards, in order.
+        table: int64 array (n, 3) of shard number, offset and length of each example's data.
+        decode: function from a serialized example (scalar string tensor) to its uint8 image.
+        shape: (height, width, channels); height and width are None where sizes vary.
+    """
+
+    def __init__(self, paths, table, decode, shape):
+        self.paths, self.table, self.shape = paths, table, shape
+        self.count = len(table)
+        self._decode = decode
+
+    def serialized(self, index):
+        """Returns the bytes of example `index`."""
+        shard, offset, length = self.table[int(index)]
+        with open(self.paths[shard], "rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def image(self, index):
+        """Returns the image of scalar tensor `index` as uint8 (height, width, channels)."""
+        import tensorflow as tf
+
+        data = tf.numpy_function(self.serialized, [index], tf.string, stateful=False)
+        return tf.ensure_shape(self._decode(tf.ensure_shape(data, [])), self.shape)
+
+    def load(self, index):
+        """Returns image `index` (an int) as uint8 array (height, width, channels)."""
+        return self._decode(self.serialized(index)).numpy()
+
+    def fingerprint(self):
+        """Returns the sha256 (hex) of the names, sizes and record positions of the files."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.table, dtype="<i8"))
+        digest.update(repr([(path.name, path.stat().st_size) for path in self.paths]).encode())
+        return digest.hexdigest()
+
+
+def open_records(builder, split, image_key, label_key):
+    """Opens a prepared TFDS split for random access.
+
+    Args:
+        builder: a prepared TFDS builder.
+        split: the split's name.
+        image_key: name of the image feature.
+        label_key: name of the class feature.
+
+    Returns:
+        (RecordImages, int32 labels of shape (n,)).
+
+    Raises:
+        DataError: if the files are not TFRecords or are damaged.
+    """
+    import tensorflow_datasets as tfds
+
+    info = builder.info
+    if info.file_format is not tfds.core.FileFormat.TFRECORD:
+        raise DataError(
+            f"Dataset {info.full_name} does not fit in memory and must then be stored as TFRecord. "
+            f"Received: {info.file_format.value}"
+        )
+    paths = [pathlib.Path(item.filename) for item in info.splits[split].file_instructions]
+    table, labels = _index(builder, split, paths, label_key)
+    wanted = tfds.decode.PartialDecoding({image_key: True})
+
+    def decode(serialized):
+        features = wanted.extract_features(info.features)
+        return features.deserialize_example(serialized)[image_key]
+
+    return RecordImages(paths, table, decode, info.features[image_key].shape), labels
+
+
+def _index(builder, split, paths, label_key):
+    """Returns the table of records and the labels, from the kept copy where it fits the files."""
+    kept = pathlib.Path(builder.data_dir) / f"logitkd_index_{split}.npz"
+    sizes = np.array([path.stat().st_size for path in paths], np.int64)
+    try:
+        with np.load(kept, allow_pickle=False) as archive:
+            if np.array_equal(archive["sizes"], sizes):
+                return archive["table"], archive["labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        _log.info("Indexing %s/%s; this reads its files once.", builder.info.full_name, split)
+    table = np.concatenate([_positions(shard, path) for shard, path in enumerate(paths)])
+    labels = _labels(builder, paths, label_key)
+    expected = builder.info.splits[split].num_examples
+    if not len(table) == len(labels) == expected:
+        raise DataError(
+            f"{builder.info.full_name}/{split} must hold {expected} examples. "
+            f"Received: {len(table)} in the files"
+        )
+    _keep(kept, sizes=sizes, table=table, labels=labels)
+    return table, labels
+
+
+def _positions(shard, path):
+    """Walks over the lengths in a TFRecord file: int64 (n, 3) of shard, offset, length."""
+    rows, position, size = [], 0, path.stat().st_size
+    with open(path, "rb") as file:
+        while position < size:
+            file.seek(position)
+            length = int.from_bytes(file.read(8), "little")
+            rows.append((shard, position + _HEADER, length))
+            position += _HEADER + length + _FOOTER
+    if position != size:
+        raise DataError(f"The TFRecord file {path} is truncated or damaged.")
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _labels(builder, paths, label_key):
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    wanted = tfds.decode.PartialDecoding({label_key: True})
+    features = wanted.extract_features(builder.info.features)
+    stream = tf.data.TFRecordDataset([os.fspath(path) for path in paths])
+    stream = stream.map(
+        lambda serialized: tf.cast(features.deserialize_example(serialized)[label_key], tf.int32),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    try:
+        batches = list(stream.batch(4096).as_numpy_iterator())
+    except tf.errors.DataLossError as error:
+        raise DataError(f"The files of {builder.info.full_name} are damaged.") from error
+    return np.concatenate(batches or [np.zeros(0, np.int32)])
+
+
+def _keep(path, **arrays):
+    """Writes the index beside the files if that is allowed."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            np.savez(file, **arrays)
+        os.replace(file.name, path)
+    except OSError as error:
+        _log.warning("The index of %s cannot be kept (%s).", path.parent, error)

@@ -1,0 +1,97 @@
+"""Where the images of a split are: in memory, in image files or in TFRecords.
+
+Every source is read by index, so that order, views and subsets mean the same for all of them.
+"""
+
+import functools
+import hashlib
+
+import numpy as np
+
+
+class ArrayImages:
+    """Images held in memory.
+
+    Args:
+        array: uint8 array of shape (n, height, width, channels).
+    """
+
+    in_memory = True
+
+    def __init__(self, array):
+        self.array = np.ascontiguousarray(array, dtype=np.uint8).view()
+        self.array.flags.writeable = False
+        self.shape = self.array.shape[1:]
+
+    def __len__(self):
+        return len(self.array)
+
+    def fingerprint(self):
+        """Returns the sha256 (hex) of shape and bytes."""
+        digest = hashlib.sha256(repr(self.array.shape).encode())
+        digest.update(self.array.reshape(-1).data)
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def _tensor(self):
+        # One tensor for all datasets: tf.data captures it by reference.
+        import tensorflow as tf
+
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.constant(self.array)
+
+    def bind(self):
+        """Prepares reading inside tf.data; call outside of its functions."""
+        return self._tensor
+
+    def batch(self, index):
+        """Returns the images of int64 tensor `index` as uint8 (b, height, width, channels)."""
+        import tensorflow as tf
+
+        return tf.gather(self._tensor, index)
+
+    def image(self, index):
+        """Returns the image of scalar tensor `index` as uint8 (height, width, channels)."""
+        return self._tensor[index]
+
+    def read(self, indices):
+        """Yields the images of an iterable of indices as NumPy arrays."""
+        for index in indices:
+            yield self.array[index]
+
+
+class StreamedImages:
+    """Images that are read from disk whenever they are needed.
+
+    A subclass sets `shape` and `count` and implements `load`.
+    """
+
+    in_memory = False
+
+    def __len__(self):
+        return self.count
+
+    def load(self, index):
+        """Returns image `index` (an int) as uint8 array (height, width, channels)."""
+        raise NotImplementedError
+
+    def bind(self):
+        """Prepares reading inside tf.data: nothing to do."""
+
+    def image(self, index):
+        """Returns the image of scalar tensor `index` as uint8 (height, width, channels)."""
+        import tensorflow as tf
+
+        image = tf.numpy_function(self.load, [index], tf.uint8, stateful=False)
+        return tf.ensure_shape(image, self.shape)
+
+    def batch(self, index):
+        """Returns the images of int64 tensor `index` as uint8 (b, height, width, channels)."""
+        import tensorflow as tf
+
+        return tf.map_fn(self.image, index, fn_output_signature=tf.TensorSpec(self.shape, tf.uint8))
+
+    def read(self, indices):
+        """Yields the images of an iterable of indices as NumPy arrays."""
+        for index in indices:
+            yield self.load(index)

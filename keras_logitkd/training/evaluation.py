@@ -1,0 +1,69 @@
+"""Final numbers of a classifier, from its logits."""
+
+import numpy as np
+
+ECE_BINS = 15
+
+
+def predict(model, batches):
+    """Runs a model over a dataset of records.
+
+    Args:
+        model: a `keras.Model` from raw pixels to logits.
+        batches: a dataset as `keras_logitkd.data.pipeline.eval_batches` returns it.
+
+    Returns:
+        (logits, labels): float32 of shape (examples, classes), int32 of shape (examples,).
+    """
+    labels = np.concatenate([record["label"].numpy() for record in batches.map(_only_label)])
+    logits = model.predict(batches.map(lambda record: record["image"]), verbose=0)
+    return logits.astype(np.float32), labels
+
+
+def classification_metrics(logits, labels):
+    """Returns accuracy, loss (nats) and ECE of logits (n, classes) for labels (n,), as floats."""
+    probabilities = softmax(logits)
+    log_likelihood = log_softmax(logits)[np.arange(len(labels)), labels]
+    return {
+        "accuracy": float(np.mean(logits.argmax(axis=-1) == labels)),
+        "loss": float(-np.mean(log_likelihood)),
+        "ece": expected_calibration_error(probabilities, labels),
+    }
+
+
+def agreement(first, second):
+    """Returns the share of examples on which two arrays of logits (n, classes) agree in argmax."""
+    return float(np.mean(first.argmax(axis=-1) == second.argmax(axis=-1)))
+
+
+def expected_calibration_error(probabilities, labels, bins=ECE_BINS):
+    """Returns the expected calibration error: mean |accuracy - confidence|, weighted by bin.
+
+    Args:
+        probabilities: array of shape (n, classes), rows that sum to 1.
+        labels: integer array of shape (n,).
+        bins: number of equal-width bins of the confidence in (0, 1]. Defaults to 15.
+
+    Returns:
+        A float in [0, 1]. Source: Guo et al., ICML 2017.
+    """
+    confidence = probabilities.max(axis=-1)
+    correct = probabilities.argmax(axis=-1) == labels
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def softmax(logits):
+    """Returns the probabilities of logits (n, classes), in float64."""
+    return np.exp(log_softmax(logits))
+
+
+def log_softmax(logits):
+    """Returns the log probabilities of logits (n, classes), in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _only_label(record):
+    return {"label": record["label"]}

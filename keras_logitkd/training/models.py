@@ -1,0 +1,129 @@
+"""Networks that take raw pixels: zoo models behind a Normalization layer, and model files."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_logitkd import zoo
+from keras_logitkd.data.statistics import channel_statistics
+from keras_logitkd.logits import ends_in_softmax
+from keras_logitkd.training.recipes import UNIT
+
+
+def normalization_of(recipe, dataset):
+    """Returns (mean, std) of each channel in raw pixel units, two tuples of float.
+
+    They are the recipe's; where it has none, those of the training split.
+    """
+    if recipe.mean is not None and recipe.std is not None:
+        mean, std = UNIT * np.array(recipe.mean), UNIT * np.array(recipe.std)
+    else:
+        mean, std = channel_statistics(dataset.train)
+    channels = dataset.image_shape[-1]
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(
+            f"`mean` and `std` must have one number for each of the {channels} channels. "
+            f"Received: {len(mean)} and {len(std)}"
+        )
+    return tuple(map(float, mean)), tuple(map(float, np.where(std > 0, std, 1.0)))
+
+
+def build_network(name, dataset, recipe, seed):
+    """Builds an untrained network for the raw pixels of a dataset.
+
+    Args:
+        name: zoo name.
+        dataset: a `Dataset`.
+        recipe: a `Recipe`.
+        seed: of the initial weights, which are a pure function of it and the name.
+
+    Returns:
+        A functional `keras.Model` from raw pixels (batch, height, width, channels) to logits.
+    """
+    shape = recipe.augmentation.output_shape(dataset.image_shape)
+    mean, std = normalization_of(recipe, dataset)
+    normalize = keras.layers.Normalization(
+        mean=mean, variance=np.square(std).tolist(), name="normalization"
+    )
+    network = zoo.build(
+        name,
+        shape,
+        dataset.num_classes,
+        weight_decay=recipe.weight_decay,
+        input_tensor=normalize(keras.Input(shape, name="pixels")),
+    )
+    initialize(network, seed)
+    return network
+
+
+def initialize(network, seed):
+    """Draws every weight anew from its layer's initializer, from seeds derived from `seed`."""
+    seeds = np.random.SeedSequence(seed).generate_state(len(network.layers))
+    for layer, layer_seed in zip(network.layers, seeds, strict=True):
+        for attribute in ("kernel", "bias"):
+            variable = getattr(layer, attribute, None)
+            if variable is None:
+                continue
+            initializer = getattr(layer, f"{attribute}_initializer")
+            config = initializer.get_config()
+            if "seed" in config:
+                offset = {"kernel": 0, "bias": 1}[attribute]
+                seeded = {**config, "seed": int(layer_seed) // 2 + offset}
+                initializer = initializer.__class__.from_config(seeded)
+            variable.assign(initializer(variable.shape, dtype=variable.dtype))
+
+
+def load_model(path):
+    """Loads a model file that takes raw pixels and returns logits.
+
+    Args:
+        path: a .keras file.
+
+    Returns:
+        A `keras.Model`.
+
+    Raises:
+        ValueError: If there is no such file, it cannot be read, or the model ends in a softmax.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"A model must be a .keras file. Received: {path}, which does not exist")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever the zip, HDF5 and JSON readers raise.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"Cannot load the model file {path}: {reason}") from error
+    if ends_in_softmax(model):
+        raise ValueError(
+            f"A model must return logits, but {path} ends in a softmax. Save "
+            "keras_logitkd.strip_softmax(model) and pass that file"
+        )
+    return model
+
+
+def check_fits(model, dataset, input_shape, what):
+    """Raises ValueError where a model does not take these images or know these classes.
+
+    Args:
+        model: a `keras.Model`.
+        dataset: a `Dataset`.
+        input_shape: (height, width, channels) of the images as the pipeline gives them.
+        what: how to name the model in the error.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(f"{what} must have one input and one output")
+    takes, gives = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
+    fits = len(takes) == 3 and all(
+        a is None or b is None or a == b for a, b in zip(takes, input_shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{what} must take images of shape {input_shape} for {dataset.name}. "
+            f"Received: a model for {takes}"
+        )
+    if gives != dataset.num_classes:
+        raise ValueError(
+            f"{what} must return {dataset.num_classes} logits for {dataset.name}. "
+            f"Received: a model with {gives} outputs"
+        )

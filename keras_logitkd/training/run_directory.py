@@ -1,0 +1,159 @@
+"""The directory of a run: the one place that builds its paths and writes its files."""
+
+import contextlib
+import csv
+import json
+import os
+import pathlib
+import re
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,+=-]*")
+
+
+class RunDirectory:
+    """Files of one run below the runs directory.
+
+    `config.json` is all that is needed to run it again, `metrics.csv` has a row an epoch,
+    `result.json` the final numbers: a run with a result is finished. Files appear under their
+    names only when they are complete.
+
+    Args:
+        runs_dir: directory of all runs.
+        name: of this run; letters, digits and `._,+=-`, so that it can never be a path.
+    """
+
+    def __init__(self, runs_dir, name):
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                "`name` must be letters, digits and ._,+=- and begin with a letter or digit. "
+                f"Received: name={name!r}"
+            )
+        self.name = name
+        self.path = pathlib.Path(runs_dir) / name
+        self.config_file = self.path / "config.json"
+        self.metrics_file = self.path / "metrics.csv"
+        self.result_file = self.path / "result.json"
+        self.best_file = self.path / "best.weights.h5"
+        self.progress_file = self.path / "checkpoint.json"
+
+    def model_file(self, kind):
+        """Where the trained network is: student.keras, or model.keras for hard labels."""
+        return self.path / ("student.keras" if kind == "distill" else "model.keras")
+
+    def checkpoint_file(self, epochs_done):
+        """The student's and the optimizer's weights after so many epochs."""
+        return self.path / f"checkpoint-{epochs_done}.weights.h5"
+
+    def read_progress(self):
+        """Returns what the last checkpoint is of, or None where there is none."""
+        return _read_json(self.progress_file)
+
+    def read_config(self):
+        """Returns the run's settings, or None where no run was started."""
+        return _read_json(self.config_file)
+
+    def read_result(self):
+        """Returns the final numbers, or None where the run is not finished."""
+        return _read_json(self.result_file)
+
+    def start(self, config):
+        """Creates the directory and writes its settings.
+
+        Raises:
+            ValueError: If the directory cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.config_file, config)
+        except OSError as error:
+            raise ValueError(
+                f"Cannot write the run directory {self.path}: {error.strerror or error}"
+            ) from error
+
+    def clear(self):
+        """Removes what an unfinished run left, so that it begins again."""
+        for file in (self.metrics_file, *self._checkpoint_files()):
+            file.unlink(missing_ok=True)
+
+    def write_metrics(self, rows):
+        """Writes metrics.csv: a dict of numbers for each epoch, all with the same keys."""
+        with replacing(self.metrics_file) as partial, partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def finish(self, result):
+        """Writes result.json, which makes the run finished, and drops the checkpoint."""
+        write_json(self.result_file, result)
+        for file in self._checkpoint_files():
+            file.unlink(missing_ok=True)
+
+    def _checkpoint_files(self):
+        checkpoints = self.path.glob("checkpoint-*.weights.h5")
+        return (self.progress_file, self.best_file, *checkpoints)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives a temporary path of the same ending; what is written there then becomes `path`."""
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path, content):
+    """Writes JSON whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def list_runs(runs_dir):
+    """Returns (name, config, result or None) of every run below a directory, by name."""
+    runs = []
+    for config_file in sorted(pathlib.Path(runs_dir).glob("*/config.json")):
+        run = RunDirectory(runs_dir, config_file.parent.name)
+        runs.append((run.name, run.read_config(), run.read_result()))
+    return runs
+
+
+def _read_json(path):
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def locate_model(file_or_run, runs_dir):
+    """Finds the trained network that a user names.
+
+    Args:
+        file_or_run: a .keras file, the name of a run, or the path of a run directory.
+        runs_dir: where runs of that name are.
+
+    Returns:
+        (file, config): its path, and the run's config or None for a file.
+
+    Raises:
+        ValueError: If there is no such file or finished run.
+    """
+    path = pathlib.Path(file_or_run)
+    if path.is_file():
+        return path, None
+    for directory in (path, pathlib.Path(runs_dir) / path):
+        if (directory / "config.json").is_file():
+            run = RunDirectory(directory.parent, directory.name)
+            config = run.read_config()
+            if run.read_result() is None:
+                raise ValueError(f"The run {directory} is not finished. Continue it with --resume")
+            return run.model_file(config["kind"]), config
+    raise ValueError(
+        "A model must be a .keras file, a run directory, or the name of a run in "
+        f"{runs_dir}. Received: {file_or_run}"
+    )

@@ -1,0 +1,86 @@
+"""What identifies a run: everything that its result depends on."""
+
+import dataclasses
+import hashlib
+import json
+import re
+
+from keras_logitkd.training.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """Settings of one run.
+
+    Args:
+        model: zoo name of the network that is trained.
+        dataset: dataset as the catalog takes it.
+        recipe: a `Recipe`.
+        seed: of the initial weights and the order. Defaults to 0.
+        teachers: identities of the teachers: names of their runs, or file hashes. Defaults to
+            none, which is training on hard labels.
+        loss: distillation loss as `losses.get` reads it. Defaults to None: hard labels.
+        alpha: weight of the distillation loss. Defaults to 0.
+        views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
+        view_seed: of the views. Defaults to 0, whatever `seed` is.
+        data_dir: where datasets are. No part of the identity.
+    """
+
+    model: str
+    dataset: str
+    recipe: Recipe
+    seed: int = 0
+    teachers: tuple[str, ...] = ()
+    loss: str | None = None
+    alpha: float = 0.0
+    views: int | None = None
+    view_seed: int = 0
+    data_dir: str | None = None
+
+    @property
+    def kind(self):
+        """`"distill"`, or `"train"` on hard labels."""
+        return "distill" if self.teachers else "train"
+
+    @property
+    def objective(self):
+        """A short name of what is minimised, `"ce"` on hard labels."""
+        if not self.teachers:
+            return "ce"
+        return self.loss if self.alpha == 1 else f"{self.loss}+a{self.alpha:g}"
+
+    def to_config(self):
+        """Returns the settings as JSON types, the content of config.json."""
+        return {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the settings that `to_config` wrote."""
+        fields = {name: value for name, value in config.items() if name != "kind"}
+        recipe = {name: _untuple(value) for name, value in fields["recipe"].items()}
+        return cls(**{**fields, "recipe": Recipe(**recipe), "teachers": tuple(fields["teachers"])})
+
+    def default_name(self):
+        """Returns the run's name where the user gives none: equal settings, equal name."""
+        identity = {**self.to_config(), "data_dir": None}
+        text = json.dumps(identity, sort_keys=True).encode()
+        dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
+        readable = f"{dataset}-{self.model}-{self.objective}-s{self.seed}"
+        safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
+        return f"{safe}-{hashlib.sha256(text).hexdigest()[:8]}"
+
+
+def differing_settings(first, second):
+    """Returns the names of the settings in which two configs differ, where data is apart."""
+    ours, theirs = _flat(first), _flat(second)
+    names = sorted(set(ours) | set(theirs))
+    return [name for name in names if name != "data_dir" and ours.get(name) != theirs.get(name)]
+
+
+def _flat(config):
+    recipe = config.get("recipe") or {}
+    return {**{name: value for name, value in config.items() if name != "recipe"}, **recipe}
+
+
+def _untuple(value):
+    return tuple(value) if isinstance(value, list) else value

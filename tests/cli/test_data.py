@@ -1,0 +1,117 @@
+"""`logitkd data`, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from keras_logitkd.cli.data import data
+from keras_logitkd.data.errors import DataError
+
+
+def run(*arguments, **settings):
+    return CliRunner().invoke(data, [str(argument) for argument in arguments], **settings)
+
+
+@pytest.fixture
+def npz(tmp_path):
+    path = tmp_path / "my data.npz"
+    images = np.zeros((40, 5, 4), np.uint8)
+    images[::2] = 255
+    np.savez(path, images=images, labels=np.arange(40) % 2)
+    return path
+
+
+def test_list_names_what_is_there(tmp_path, npz):
+    assert (
+        run("import", npz, "--format", "npz", "--name", "mine", "--data-dir", tmp_path).exit_code
+        == 0
+    )
+    result = run("list", "--data-dir", tmp_path, "--json")
+    assert result.exit_code == 0
+    rows = {row["name"]: row for row in json.loads(result.output)["datasets"]}
+    assert rows["digits"]["splits"] == {"train": 1438, "test": 359}
+    assert rows["mine:1.0.0"]["splits"] == {"train": 32, "test": 8}
+    assert "cifar100" in rows
+    table = run("list", "--data-dir", tmp_path).output
+    assert "mine:1.0.0" in table
+    assert "prepared" in table
+
+
+def test_show_counts_and_draws(tmp_path, npz):
+    target = tmp_path / "sheet.png"
+    result = run("show", f"npz:{npz}", "--output", target, "--json")
+    assert result.exit_code == 0
+    shown = json.loads(result.output)
+    assert (shown["train"], shown["test"], shown["image_shape"]) == (32, 8, [5, 4, 1])
+    assert shown["classes"] == [
+        {"name": "0", "train": 16, "test": 4},
+        {"name": "1", "train": 16, "test": 4},
+    ]
+    assert shown["mean"] == [127.5]
+    assert shown["std"] == [127.5]
+    assert shown["contact_sheet"] == str(target)
+    pixels = np.asarray(Image.open(target).convert("L"))
+    assert pixels.shape == (2 * 60 + 4, pixels.shape[1])
+    assert np.mean(pixels[20:40, -40:] == 255) > 0.5  # a row of white images
+    assert np.mean(pixels[80:100, -40:] == 0) > 0.4  # a row of black ones
+
+
+def test_show_writes_into_the_current_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("show", "digits", "--rows", 3)
+    assert result.exit_code == 0
+    assert "digits-contact-sheet.png" in result.output
+    assert "1,438" in result.output
+    assert "and 7 more" in result.output
+    assert Image.open("digits-contact-sheet.png").height == 3 * 60 + 4
+
+
+def test_import_says_what_it_did(tmp_path, npz):
+    command = ("import", npz, "--format", "npz", "--name", "mine", "--data-dir", tmp_path)
+    result = run(*command)
+    assert "32 training and 8 test images, 2 classes" in result.output
+    assert isinstance(run(*command).exception, DataError)
+    assert run(*command, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "digitz"),
+        ("show", "npz:/no/such.npz"),
+        ("import", "/no/such", "--format", "idx", "--name", "mine"),
+        ("import", "/no/such", "--format", "cifar", "--name", "mine"),
+        ("import", "/no/such", "--format", "npz", "--name", "../x"),
+    ],
+)
+def test_bad_data_is_a_data_error(tmp_path, arguments):
+    result = run(*arguments, "--data-dir", tmp_path / "store")
+    assert isinstance(result.exception, DataError)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("show", "digits", "--output", "sheet.gif"), "must end in .png"),
+        (("show", "digits", "--output", "/no/such/sheet.png"), "no such directory"),
+        (("show", "digits", "--rows", "0"), "--rows"),
+        (("import", "x", "--format", "zip", "--name", "mine"), "--format"),
+        (("import", "x", "--format", "idx"), "--name"),
+    ],
+)
+def test_bad_options_are_usage_errors(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_the_module_imports_only_click():
+    heavy = ("numpy", "tensorflow", "rich", "PIL", "pandas", "keras_logitkd.data")
+    code = f"import sys, keras_logitkd.cli.data; sys.exit(any(n in sys.modules for n in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,90 @@
+"""Splits, their fingerprints, and what is held out for validation."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_logitkd.data.dataset import Split, split_validation
+from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.statistics import channel_statistics
+
+label_lists = st.lists(st.integers(0, 6), min_size=1, max_size=200)
+fractions = st.floats(0, 0.99)
+
+
+def make_split(count=6, seed=0):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (count, 3, 4, 3), dtype=np.uint8)
+    return Split("train", np.arange(count, dtype=np.int32) % 2, ArrayImages(images))
+
+
+@given(label_lists, fractions, st.integers(0, 2**40))
+def test_split_validation_partitions(labels, fraction, seed):
+    train, valid = split_validation(np.array(labels), fraction, seed)
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, valid])), np.arange(len(labels)))
+    assert train.dtype == valid.dtype == np.int64
+    assert np.all(np.diff(train) > 0)
+    assert np.all(np.diff(valid) > 0)
+
+
+@given(label_lists, fractions)
+def test_split_validation_is_stratified(labels, fraction):
+    labels = np.array(labels)
+    train, valid = split_validation(labels, fraction)
+    assert set(labels[train]) == set(labels)
+    for label in np.unique(labels):
+        share = fraction * np.sum(labels == label)
+        held = np.sum(labels[valid] == label)
+        assert np.floor(share) - 1 <= held <= np.ceil(share)
+
+
+def test_split_validation_share_is_exact():
+    labels = np.repeat(np.arange(10), 500)
+    train, valid = split_validation(labels, 0.1)
+    assert (len(train), len(valid)) == (4500, 500)
+    assert set(np.bincount(labels[valid])) == {50}
+    # Pinned: a changed draw would change every published validation number.
+    assert valid[:6].tolist() == [6, 17, 18, 20, 25, 56]
+
+
+def test_split_validation_zero_is_empty():
+    train, valid = split_validation(np.array([0, 1, 0]), 0)
+    assert (train.tolist(), valid.tolist()) == ([0, 1, 2], [])
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, float("nan")])
+def test_split_validation_refuses(fraction):
+    with pytest.raises(DataError, match="fraction"):
+        split_validation(np.array([0, 1]), fraction)
+
+
+def test_fingerprint_sees_every_byte_and_label():
+    split = make_split()
+    array = split.images.array.copy()
+    assert Split("train", split.labels, ArrayImages(array)).fingerprint() == split.fingerprint()
+    array[5, 2, 3, 2] ^= 1
+    labels = split.labels.copy()
+    labels[0] = 1
+    changed = [
+        Split("train", split.labels, ArrayImages(array)),
+        dataclasses.replace(split, labels=labels),
+        Split("train", split.labels, ArrayImages(split.images.array.reshape(6, 4, 3, 3))),
+        Split("train", split.labels, ArrayImages(split.images.array[::-1])),
+    ]
+    assert len({split.fingerprint(), *(each.fingerprint() for each in changed)}) == 5
+
+
+def test_unequal_counts_are_refused():
+    with pytest.raises(DataError, match="6 images, 5 labels"):
+        Split("train", np.zeros(5, np.int32), make_split().images)
+
+
+def test_channel_statistics_are_those_of_numpy():
+    split = make_split(2500)
+    mean, std = channel_statistics(split)
+    np.testing.assert_allclose(mean, split.images.array.mean((0, 1, 2), np.float64), rtol=1e-12)
+    np.testing.assert_allclose(std, split.images.array.std((0, 1, 2), np.float64), rtol=1e-10)

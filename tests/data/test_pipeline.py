@@ -1,0 +1,189 @@
+"""Order, views and batches against plain NumPy, and streams that start in the middle."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_logitkd.data import augment, pipeline
+from keras_logitkd.data.augment import Augmentation
+from keras_logitkd.data.dataset import Split
+from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.sources import ArrayImages
+
+CROPS = Augmentation(pad=2, flip=True)
+seeds = st.integers(0, 2**63)
+epochs = st.integers(0, 10**6)
+
+
+@pytest.fixture(scope="module")
+def split():
+    rng = np.random.default_rng(3)
+    images = rng.integers(1, 256, (23, 5, 6, 3), dtype=np.uint8)
+    return Split("train", rng.integers(0, 4, 23).astype(np.int32), ArrayImages(images))
+
+
+def expected_view(image, augmentation, parameters):
+    """Pads, crops and mirrors one image in plain NumPy."""
+    down, right, mirrored = parameters
+    pad = augmentation.pad
+    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
+    height, width = image.shape[:2]
+    view = padded[down : down + height, right : right + width]
+    return view[:, ::-1] if mirrored else view
+
+
+def as_lists(batches):
+    return [{key: value.numpy() for key, value in record.items()} for record in batches]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+            assert one[key].dtype == other[key].dtype
+
+
+@given(seeds, epochs, st.lists(st.integers(0, 1000), max_size=50, unique=True))
+def test_epoch_order_is_a_permutation(seed, epoch, indices):
+    order = pipeline.epoch_order(seed, epoch, np.array(indices, dtype=np.int64))
+    assert sorted(order.tolist()) == sorted(indices)
+    again = pipeline.epoch_order(seed, epoch, np.array(indices, dtype=np.int64))
+    np.testing.assert_array_equal(order, again)
+
+
+def test_epoch_order_differs_by_seed_and_epoch():
+    orders = {
+        tuple(pipeline.epoch_order(seed, epoch, np.arange(50)))
+        for seed in range(5)
+        for epoch in range(5)
+    }
+    assert len(orders) == 25
+
+
+def test_epoch_order_is_pinned():
+    """The definition of the order: old runs must be resumed in it."""
+    assert pipeline.epoch_order(1, 2, np.arange(8)).tolist() == [4, 2, 0, 6, 1, 5, 7, 3]
+    assert augment.view_parameters(CROPS, 1, 2, 2).tolist() == [[2, 2, 1], [4, 0, 0]]
+
+
+def test_epoch_order_is_uniform():
+    first = [pipeline.epoch_order(0, epoch, np.arange(4))[0] for epoch in range(4000)]
+    assert np.all(np.abs(np.bincount(first) - 1000) < 5 * np.sqrt(1000 * 0.75))
+
+
+@settings(max_examples=50)
+@given(seeds, epochs, st.integers(1, 60), st.integers(1, 60))
+def test_view_parameters_do_not_depend_on_the_count(seed, view, count, more):
+    few = augment.view_parameters(CROPS, seed, view, count)
+    many = augment.view_parameters(CROPS, seed, view, count + more)
+    np.testing.assert_array_equal(few, many[:count])
+
+
+def test_view_parameters_are_uniform():
+    parameters = augment.view_parameters(CROPS, 0, 0, 50_000)
+    for column, values in ((0, 5), (1, 5), (2, 2)):
+        counts = np.bincount(parameters[:, column], minlength=values)
+        assert len(counts) == values
+        assert np.all(np.abs(counts - 50_000 / values) < 5 * np.sqrt(50_000 / values))
+    assert np.abs(np.corrcoef(parameters.T) - np.eye(3)).max() < 0.03
+
+
+@pytest.mark.parametrize(
+    "augmentation", [augment.NONE, CROPS, Augmentation(pad=1), Augmentation(flip=True)]
+)
+def test_train_batches_match_numpy(split, augmentation):
+    records = as_lists(
+        pipeline.train_batches(
+            split, batch_size=5, epochs=3, seed=7, augmentation=augmentation, view_seed=9, views=2
+        )
+    )
+    assert [len(record["index"]) for record in records] == [5, 5, 5, 5, 3] * 3
+    for epoch in range(3):
+        order = pipeline.epoch_order(7, epoch, np.arange(23))
+        parameters = augment.view_parameters(augmentation, 9, epoch % 2, 23)
+        images = [expected_view(split.images.array[i], augmentation, parameters[i]) for i in order]
+        part = records[5 * epoch : 5 * epoch + 5]
+        np.testing.assert_array_equal(np.concatenate([each["index"] for each in part]), order)
+        np.testing.assert_array_equal(np.concatenate([each["image"] for each in part]), images)
+        np.testing.assert_array_equal(
+            np.concatenate([each["label"] for each in part]), split.labels[order]
+        )
+        assert {view for each in part for view in each["view"]} == {epoch % 2}
+    assert {key: value.dtype.name for key, value in records[0].items()} == {
+        "index": "int64",
+        "view": "int64",
+        "image": "uint8",
+        "label": "int32",
+    }
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 1), (1, 0), (2, 0), (2, 3), (3, 0)])
+def test_a_later_start_gives_the_tail_of_the_stream(split, epoch, step):
+    settings = {"batch_size": 4, "epochs": 3, "seed": 1, "augmentation": CROPS, "views": 2}
+    indices = np.arange(3, 20)
+    steps = pipeline.steps_per_epoch(len(indices), 4)
+    full = pipeline.train_batches(split, indices, **settings)
+    assert full.cardinality() == 3 * steps
+    tail = pipeline.train_batches(
+        split, indices, **settings, initial_epoch=epoch, initial_step=step
+    )
+    assert tail.cardinality() == 3 * steps - epoch * steps - step
+    assert_same(as_lists(full)[epoch * steps + step :], as_lists(tail))
+
+
+def test_views_do_not_depend_on_batches_order_or_subset(split):
+    seen = {}
+    for seed, batch_size, indices in ((0, 3, None), (5, 23, None), (1, 4, np.array([22, 7, 0]))):
+        settings = {"epochs": 2, "augmentation": CROPS, "view_seed": 4}
+        for record in as_lists(
+            pipeline.train_batches(split, indices, batch_size=batch_size, seed=seed, **settings)
+        ):
+            for index, view, image in zip(
+                record["index"], record["view"], record["image"], strict=True
+            ):
+                seen.setdefault((index, view), set()).add(image.tobytes())
+    assert {len(images) for images in seen.values()} == {1}
+
+
+def test_eval_batches_are_the_images_in_order(split):
+    records = as_lists(pipeline.eval_batches(split, batch_size=10, augmentation=CROPS))
+    np.testing.assert_array_equal(
+        np.concatenate([each["image"] for each in records]), split.images.array
+    )
+    indices = np.array([20, 3, 11])
+    (record,) = as_lists(pipeline.eval_batches(split, indices, batch_size=10))
+    np.testing.assert_array_equal(record["index"], indices)
+    np.testing.assert_array_equal(record["label"], split.labels[indices])
+
+
+def test_static_shapes_are_known(split):
+    spec = pipeline.train_batches(split, batch_size=4, epochs=1, seed=0).element_spec
+    assert spec["image"].shape.as_list() == [None, 5, 6, 3]
+    assert spec["label"].shape.as_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"views": 0}, "views"),
+        ({"indices": np.array([], int)}, "No examples"),
+        ({"indices": np.array([0, 23])}, "0..22"),
+    ],
+)
+def test_bad_settings_are_refused(split, settings, message):
+    with pytest.raises(DataError, match=message):
+        pipeline.train_batches(split, **{"batch_size": 4, "epochs": 1, "seed": 0} | settings)
+
+
+def test_distributed_batches_keep_every_example(split):
+    import tensorflow as tf
+
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    batches = pipeline.train_batches(split, batch_size=4, epochs=1, seed=0, augmentation=CROPS)
+    plain = as_lists(batches)
+    spread = strategy.experimental_distribute_dataset(batches)
+    assert_same(plain, [{key: value.numpy() for key, value in each.items()} for each in spread])
