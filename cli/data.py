@@ -1,10 +1,11 @@
 """`logitkd data`: the datasets of this machine."""
 
-import json
 import pathlib
 import re
 
 import click
+
+from keras_logitkd.cli import options, quiet, tables
 
 _ROWS = 20
 
@@ -13,7 +14,6 @@ _data_dir = click.option(
     type=click.Path(file_okay=False),
     help="Directory of TFDS datasets.  [default: TFDS_DATA_DIR or ~/tensorflow_datasets]",
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -23,13 +23,15 @@ def data():
 
 @data.command("list")
 @_data_dir
-@_as_json
+@options.output_options
 def list_datasets(data_dir, as_json):
     """List what is embedded, prepared in --data-dir, or known by name."""
     from keras_logitkd.data import catalog, listing
 
     root = str(pathlib.Path(data_dir).expanduser() if data_dir else listing.default_data_dir())
-    rows = [{"name": "digits", "where": "embedded", "splits": {"train": 1438, "test": 359}}]
+    digits = catalog.load("digits")
+    counts = {"train": len(digits.train), "test": len(digits.test)}
+    rows = [{"name": "digits", "where": "embedded", "splits": counts}]
     for entry in listing.prepared_datasets(data_dir):
         rows.append({"name": entry.name, "where": entry.directory, "splits": entry.splits})
     found = {row["name"].partition(":")[0] for row in rows}
@@ -37,20 +39,16 @@ def list_datasets(data_dir, as_json):
         if name not in found:
             rows.append({"name": name, "where": "TFDS, not on this machine", "splits": {}})
     if as_json:
-        click.echo(json.dumps({"data_dir": root, "datasets": rows}, indent=2))
+        tables.print_json({"data_dir": root, "datasets": rows})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("dataset", "where", "examples")
+    cells = []
     for row in rows:
         counts = ", ".join(f"{split} {count:,}" for split, count in row["splits"].items())
         where = "prepared" if row["where"].startswith(root) else row["where"]
-        table.add_row(row["name"], where, counts)
-    console = Console()
-    console.print(table)
-    console.print(f"Data directory: {root}", soft_wrap=True)
-    console.print("Any other TFDS image-classification name, npz:PATH and folder:PATH work too.")
+        cells.append((row["name"], where, counts))
+    tables.print_table(("dataset", "where", "examples"), cells)
+    click.echo(f"Data directory: {root}")
+    click.echo("Any other TFDS image-classification name, npz:PATH and folder:PATH work too.")
 
 
 @data.command()
@@ -58,13 +56,15 @@ def list_datasets(data_dir, as_json):
 @_data_dir
 @click.option("--output", type=click.Path(dir_okay=False), help="PNG file of the contact sheet.")
 @click.option("--rows", type=click.IntRange(1), default=_ROWS, show_default=True, help="Classes.")
-@_as_json
+@options.output_options
 def show(name, data_dir, output, rows, as_json):
     """Show counts, shape and class balance of NAME, and draw a contact sheet.
 
     NAME is digits, a TFDS name, npz:PATH or folder:PATH.
     """
     path = _sheet_path(name, output)
+    if name.partition(":")[0] not in ("digits", "npz", "folder"):
+        quiet.load_tensorflow()
     from keras_logitkd.data import catalog
     from keras_logitkd.data.contact_sheet import contact_sheet
 
@@ -76,7 +76,7 @@ def show(name, data_dir, output, rows, as_json):
         raise click.BadParameter(message, param_hint="--output") from error
     summary = _summary(dataset) | {"contact_sheet": str(path)}
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        tables.print_json(summary)
     else:
         _print_summary(summary, rows)
 
@@ -122,30 +122,27 @@ def _summary(dataset):
 
 
 def _print_summary(summary, rows):
-    from rich.console import Console
-    from rich.table import Table
-
     shape = " x ".join("any" if size is None else str(size) for size in summary["image_shape"])
     held = "in memory" if summary["in_memory"] else "streamed"
-    table = Table()
-    table.add_column("class")
-    for column in ("train", "share", "test"):
-        table.add_column(column, justify="right")
-    for entry in summary["classes"][:rows]:
-        share = f"{entry['train'] / summary['train']:.2%}"
-        table.add_row(entry["name"], f"{entry['train']:,}", share, f"{entry['test']:,}")
+    cells = [
+        (
+            entry["name"],
+            tables.integer(entry["train"]),
+            tables.percent(entry["train"] / summary["train"]),
+            tables.integer(entry["test"]),
+        )
+        for entry in summary["classes"][:rows]
+    ]
+    cells.append(("all", tables.integer(summary["train"]), "-", tables.integer(summary["test"])))
+    title = f"{summary['name']}: {shape}, {len(summary['classes'])} classes, {held}"
+    tables.print_table(("class", "train", "share", "test"), cells, title=title)
     more = len(summary["classes"]) - rows
     if more > 0:
-        table.add_row(f"and {more} more (--rows)", "", "", "")
-    table.add_section()
-    table.add_row("all", f"{summary['train']:,}", "", f"{summary['test']:,}")
-    console = Console()
-    title = f"{summary['name']}: {shape}, {len(summary['classes'])} classes, {held}"
-    console.print(title, soft_wrap=True)
-    console.print(table)
+        click.echo(f"{more} more classes: --rows")
     for key in ("mean", "std"):
-        console.print(f"{key} of pixel values: " + ", ".join(f"{v:.3f}" for v in summary[key]))
-    console.print(f"Contact sheet written to {summary['contact_sheet']}", soft_wrap=True)
+        numbers = ", ".join(f"{value:.3f}" for value in summary[key])
+        click.echo(f"{key} of pixel values: {numbers}")
+    click.echo(f"Contact sheet written to {summary['contact_sheet']}")
 
 
 @data.command("import")
@@ -161,12 +158,21 @@ def _print_summary(summary, rows):
 @click.option("--name", required=True, help="Name of the new dataset, such as my_flowers.")
 @_data_dir
 @click.option("--overwrite", is_flag=True, help="Replace a dataset of that name.")
-def import_data(path, kind, name, data_dir, overwrite):
+@options.output_options
+def import_data(path, kind, name, data_dir, overwrite, as_json):
     """Turn local files into a TFDS dataset, without a network."""
+    quiet.load_tensorflow()
     from keras_logitkd.data.importers import import_dataset
 
     dataset, directory = import_dataset(kind, path, name, data_dir, overwrite)
+    if as_json:
+        tables.print_json({"name": name, "directory": str(directory), **_counts(dataset)})
+        return
     click.echo(
         f"Imported {name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
         f"{dataset.num_classes} classes, into {directory}"
     )
+
+
+def _counts(dataset):
+    return {"train": len(dataset.train), "test": len(dataset.test), "classes": dataset.num_classes}

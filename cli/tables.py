@@ -10,7 +10,9 @@ def print_table(columns, rows, title=None):
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    if title:
+        click.echo(title)
+    table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         cells = [row[index] for row in rows]
         is_number = all(cell[:1].isdigit() or cell == "-" for cell in cells)

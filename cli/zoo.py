@@ -20,6 +20,7 @@ def zoo(names, image_size, channels, classes, as_json):
     """List models by name, or those given: trainable parameters and FLOPs of one image."""
     quiet.load_tensorflow()
     from keras_logitkd import zoo as models
+    from keras_logitkd.training.models import count_parameters
 
     rows = []
     for name in names or models.list_models():
@@ -27,13 +28,12 @@ def zoo(names, image_size, channels, classes, as_json):
         size = image_size or _DEFAULT_SHAPES[is_imagenet][0]
         shape, count = (size, size, channels), classes or _DEFAULT_CLASSES[is_imagenet]
         model = models.build(name, shape, count)
-        parameters = sum(weight.size for weight in model.trainable_weights)
         rows.append(
             {
                 "name": name,
                 "input_shape": shape,
                 "classes": count,
-                "parameters": int(parameters),
+                "parameters": count_parameters(model),
                 "flops": int(models.count_flops(model)),
             }
         )

@@ -1,8 +1,11 @@
 """The Distiller: a student that learns from its teacher's logits in `model.fit`."""
 
 import inspect
+import math
+import numbers
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -50,9 +53,11 @@ class Distiller(keras.Model):
     def __init__(
         self, teacher, student, distillation_loss="mse", alpha=1.0, name="distiller", **kwargs
     ):
-        super().__init__(name=name, **kwargs)
+        # Without autocast the student gets the inputs as they are, whatever the global policy.
+        super().__init__(name=name, autocast=False, **kwargs)
         _check_student(student)
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
+        is_number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
+        if not is_number or not 0 <= alpha <= 1:
             raise ValueError(f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}")
         self.student = student
         self.alpha = float(alpha)
@@ -70,10 +75,16 @@ class Distiller(keras.Model):
     def set_teacher(self, teacher):
         """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
         models = [] if teacher is None else list(teacher) if _is_sequence(teacher) else [teacher]
+        if teacher is not None and not models:
+            raise ValueError(
+                f"`teacher` must name at least one model, or be None. Received: teacher={teacher!r}"
+            )
         for model in models:
             _check_teacher(model, self.student)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
         self._teacher = _FrozenEnsemble(models) if models else None
+        # Steps compiled for another teacher would go on with it.
+        self.train_function = self.test_function = None
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -111,11 +122,17 @@ class Distiller(keras.Model):
         if hasattr(self.distillation_loss, "set_epoch"):
             callbacks = arguments.get("callbacks") or []
             if isinstance(callbacks, keras.callbacks.CallbackList):
-                callbacks.append(_EpochSetter(self.distillation_loss))
+                callbacks.callbacks.append(_EpochSetter(self.distillation_loss))
             else:
                 callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(self.distillation_loss)]
             arguments["callbacks"] = callbacks
         return super().fit(**arguments)
+
+    def train_on_batch(self, *args, **kwargs):
+        """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
+        arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
+        _fold_class_weight(arguments)
+        return super().train_on_batch(**arguments)
 
     def train_step(self, data):
         """One update of the student: one forward pass of each network, one backward pass."""
@@ -141,7 +158,17 @@ class Distiller(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the total loss of a batch, a scalar, as `keras.Model.compute_loss` does."""
         label, teacher_logits = self._targets(x, y)
-        return self._terms(label, teacher_logits, y_pred, sample_weight, training)["loss"]
+        weight = _one_weight(sample_weight)
+        return self._terms(label, teacher_logits, y_pred, weight, training)["loss"]
+
+    def get_metrics_result(self):
+        """Returns the metrics by name, without those of `compile` while no label was seen."""
+        results = {}
+        for metric in self.metrics:
+            if getattr(metric, "built", True):
+                result = metric.result()
+                results.update(result if isinstance(result, dict) else {metric.name: result})
+        return results
 
     def get_config(self):
         """Returns the constructor's arguments without the teacher, which is never saved."""
@@ -191,7 +218,8 @@ class Distiller(keras.Model):
             raise ValueError(_MISSING_TARGETS[missing[0]].format(alpha=self.alpha))
         total = sum(weight * terms[name] for name, weight in weights.items() if weight)
         if self.losses:
-            total = total + sum(self.losses) / _replicas()
+            penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
+            total = total + penalty / _replicas()
         return {"loss": total, **terms}
 
     def _log(self, x, label, teacher_logits, student_logits, sample_weight, terms):
@@ -204,7 +232,9 @@ class Distiller(keras.Model):
             agrees = ops.argmax(teacher_logits, axis=-1) == ops.argmax(student_logits, axis=-1)
             self._agreement_tracker.update_state(agrees, sample_weight=sample_weight)
         if label is None:
-            logs = self.get_metrics_result()
+            known = {*terms, self._agreement_tracker.name}
+            results = self.get_metrics_result()
+            logs = {name: value for name, value in results.items() if name in known}
         else:
             logs = self.compute_metrics(x, label, student_logits, sample_weight)
         unknown = {"hard_loss", "distillation_loss"} - set(terms)
@@ -247,9 +277,14 @@ class _EpochSetter(keras.callbacks.Callback):
 def _unpack(data):
     """Inputs, targets and one weight per example or None."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if isinstance(sample_weight, dict):  # Keras repeats the weights for each entry of a dict y.
-        sample_weight = next(iter(sample_weight.values()))
-    return x, y, sample_weight
+    return x, y, _one_weight(sample_weight)
+
+
+def _one_weight(sample_weight):
+    """The weights of the examples: Keras repeats them for each entry of targets in a dict."""
+    if isinstance(sample_weight, dict):
+        return next(iter(sample_weight.values()))
+    return sample_weight
 
 
 def _replicas():
@@ -301,6 +336,11 @@ def _check_teacher(teacher, student):
         raise ValueError(
             f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
         )
+    if not teacher.built:
+        raise ValueError(
+            "`teacher` must be built, with its trained weights. Received: unbuilt model "
+            f"{teacher.name!r}"
+        )
     if ends_in_softmax(teacher):
         raise ValueError(_softmax_message("teacher", teacher))
     for what in ("inputs", "outputs"):
@@ -339,17 +379,27 @@ def _fold_class_weight(arguments):
         return
     x, y = arguments.get("x"), arguments.get("y")
     if isinstance(y, dict):
+        if "label" not in y:
+            raise ValueError(f"`class_weight` needs labels. Received: targets {sorted(y)}")
         weight = _weights_of(y["label"], class_weight).numpy()
+        if arguments.get("validation_data") is None:  # Class weights are for training only.
+            training_share = 1.0 - arguments.get("validation_split", 0.0)
+            weight[math.floor(len(weight) * training_share) :] = 1.0
         given = arguments.get("sample_weight")
-        arguments["sample_weight"] = weight if given is None else weight * given
+        arguments["sample_weight"] = weight if given is None else weight * np.ravel(given)
         arguments["class_weight"] = None
-    elif isinstance(x, tf.data.Dataset) and isinstance(x.element_spec[1], dict):
+    elif isinstance(x, tf.data.Dataset) and _has_dict_targets(x.element_spec):
 
         def weigh(x, y, sample_weight=1.0):
-            return x, y, _weights_of(y["label"], class_weight) * sample_weight
+            given = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+            return x, y, _weights_of(y["label"], class_weight) * given
 
         arguments["x"] = x.map(weigh)
         arguments["class_weight"] = None
+
+
+def _has_dict_targets(spec):
+    return _is_sequence(spec) and len(spec) > 1 and isinstance(spec[1], dict)
 
 
 def _weights_of(label, class_weight):

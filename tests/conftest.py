@@ -2,7 +2,12 @@
 
 import sys
 
+import hypothesis
 import pytest
+
+# The first call of a test may compile; a shared machine may stall at any call.
+hypothesis.settings.register_profile("undisturbed", deadline=None)
+hypothesis.settings.load_profile("undisturbed")
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ def count_flops(model):
 
     A multiply-add counts as two. Counted are `Conv2D` and `Dense` layers, also in nested models;
     not counted is what is small beside them: biases, normalization, activations, sums, pooling.
+    A layer that is called more than once counts once.
 
     Args:
         model: A built Sequential or functional `keras.Model` with a static input shape.
@@ -18,8 +19,13 @@ def count_flops(model):
         An integer.
 
     Raises:
-        ValueError: If a shape in `model` is not known.
+        ValueError: If `model` is not built or a shape in it is not known.
     """
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            "`model` must be a built Sequential or functional keras.Model. "
+            f"Received: model={model!r}"
+        )
     return sum(_layer_flops(layer) for layer in _leaf_layers(model))
 
 

@@ -26,7 +26,7 @@ def build(depth, width, input_shape, num_classes, weight_decay=0.0, name=None, i
     Returns:
         A `keras.Model` with float32 logits of shape `(batch, num_classes)`.
     """
-    block, blocks_per_group = _DEPTHS[depth]
+    block, blocks_per_group = BLOCKS[depth]
     inputs = blocks.image_input(input_shape) if input_tensor is None else input_tensor
     x = blocks.conv(inputs, 64 * width, 7, 2, weight_decay=weight_decay, name="stem_conv")
     x = blocks.batch_norm(x, name="stem_bn")
@@ -82,8 +82,8 @@ def bottleneck_block(x, filters, strides, *, weight_decay, name, out_name):
     return blocks.relu(x, name=f"{name}_relu3")
 
 
-# Depth -> block, and blocks in each of the four groups.
-_DEPTHS = {
+# Depth -> block function, and number of blocks in each of the four groups.
+BLOCKS = {
     18: (blocks.basic_block, (2, 2, 2, 2)),
     34: (blocks.basic_block, (3, 4, 6, 3)),
     50: (bottleneck_block, (3, 4, 6, 3)),

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
 
 HOLD_OUT = 0.2
@@ -65,26 +65,23 @@ def load_npz(path):
     Raises:
         DataError: if the file is missing, corrupt, or its arrays do not fit the above.
     """
-    arrays = _read_npz(pathlib.Path(path).expanduser())
     name = f"npz:{path}"
-    first = ("x_train", "y_train") if "x_train" in arrays else ("images", "labels")
-    for key in first:
-        if key not in arrays:
-            raise DataError(
-                f"{name} must hold x_train, y_train[, x_test, y_test] or images, labels. "
-                f"Received: {', '.join(sorted(arrays)) or 'no arrays'}"
-            )
-    images, labels = _images(name, first[0], arrays), _labels(name, first[1], arrays)
-    _check_count(name, first, images, labels)
+    arrays = _read_npz(pathlib.Path(path).expanduser())
+    keys = ("x_train", "y_train") if "x_train" in arrays else ("images", "labels")
+    if not set(keys) <= set(arrays):
+        raise DataError(
+            f"{name} must hold x_train, y_train[, x_test, y_test] or images, labels. "
+            f"Received: {', '.join(sorted(arrays)) or 'no arrays'}"
+        )
+    images, labels = _part(name, arrays, *keys)
     class_names = _class_names(name, arrays, labels)
-    if "x_test" not in arrays and "y_test" not in arrays:
+    missing = [key for key in ("x_test", "y_test") if key not in arrays]
+    if len(missing) == 1:
+        raise DataError(f"{name} must hold both x_test and y_test. Missing: {missing[0]}")
+    if missing:
         _log.info("%s has no test part: a fixed stratified 20%% is held out as test split.", name)
         return hold_out(name, images, labels, class_names)
-    for key in ("x_test", "y_test"):
-        if key not in arrays:
-            raise DataError(f"{name} must hold both x_test and y_test. Missing: {key}")
-    test_images, test_labels = _images(name, "x_test", arrays), _labels(name, "y_test", arrays)
-    _check_count(name, ("x_test", "y_test"), test_images, test_labels)
+    test_images, test_labels = _part(name, arrays, "x_test", "y_test")
     if test_images.shape[1:] != images.shape[1:]:
         raise DataError(
             f"{name}: test images must have the shape of the training images. "
@@ -107,20 +104,31 @@ def _read_npz(path):
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files if key in wanted}
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,  # encrypted, or a compression that zipfile does not know
+        MemoryError,
+    ) as error:
         raise DataError(
-            f"npz:{path} is corrupt or no .npz file of plain arrays ({error})."
+            f"npz:{path} is corrupt or no .npz file of plain arrays ({one_line(error)})."
         ) from error
     except (AttributeError, TypeError) as error:  # np.load returned a single array
         raise DataError(f"npz:{path} is not an .npz archive.") from error
 
 
-def _check_count(name, keys, images, labels):
+def _part(name, arrays, image_key, label_key):
+    """Returns the checked images and labels of one split."""
+    images, labels = _images(name, image_key, arrays), _labels(name, label_key, arrays)
     if len(images) != len(labels) or not len(images):
         raise DataError(
-            f"{name}: {keys[0]} and {keys[1]} must be equally many and not empty. "
+            f"{name}: {image_key} and {label_key} must be equally many and not empty. "
             f"Received: {len(images)} images, {len(labels)} labels"
         )
+    return images, labels
 
 
 def _images(name, key, arrays):

@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary version; archives are read without unpacking them."""
 
 import dataclasses
+import gzip
 import pathlib
 import tarfile
 import zlib
@@ -8,7 +9,7 @@ import zlib
 import numpy as np
 
 from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
 
 _PIXELS = 3 * 32 * 32
@@ -116,7 +117,8 @@ def _archive_files(path):
     """Reads the wanted members into memory; nothing is written, so no name can escape."""
     found = {}
     try:
-        with tarfile.open(path) as archive:
+        compressed = _is_sound_gzip(path)
+        with tarfile.open(path, "r:gz" if compressed else "r:") as archive:
             for member in archive:
                 file = pathlib.PurePosixPath(member.name).name
                 if not member.isfile() or file not in _WANTED | _PICKLED:
@@ -126,8 +128,22 @@ def _archive_files(path):
                 pickled = file in _PICKLED
                 found.setdefault(file, b"" if pickled else archive.extractfile(member).read())
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is damaged or no tar archive ({error}).") from error
+        raise DataError(f"{path} is damaged or no tar archive ({one_line(error)}).") from error
     return found
+
+
+def _is_sound_gzip(path):
+    """Reads a gzip file to its checksum, which tarfile does not look at; False if it is none."""
+    with open(path, "rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return False
+    size = 0
+    with gzip.open(path) as file:
+        while chunk := file.read(2**20):
+            size += len(chunk)
+            if size > _LIMIT:
+                raise DataError(f"{path} unpacks to more than {_LIMIT} bytes.")
+    return True
 
 
 def _class_names(data, count):

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_logitkd.data.arrays import HOLD_OUT
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages, StreamedImages
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -34,6 +34,17 @@ class FileImages(StreamedImages):
     def load(self, index):
         """Returns image `index` as uint8 array (height, width, channels)."""
         return decode(self.paths[int(index)], self.shape[-1])
+
+    def encoded(self, index):
+        """Returns image `index` for storing: its path if any reader decodes the file alike."""
+        from PIL import Image
+
+        path = self.paths[index]
+        with Image.open(path) as image:
+            plain = image.mode == ("L" if self.shape[-1] == 1 else "RGB")
+            portable = plain and image.format in ("JPEG", "PNG")
+        pixels = self.load(index)  # a damaged file must not be stored
+        return str(path) if portable else pixels
 
     def fingerprint(self):
         """Returns the sha256 (hex) of names, sizes and modification times of the files."""
@@ -64,7 +75,7 @@ def decode(path, channels):
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"Cannot read the image {path} ({error}).") from error
+        raise DataError(f"Cannot read the image {path} ({one_line(error)}).") from error
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
@@ -154,7 +165,7 @@ def _common_shape(paths):
                 sizes.add(image.size)
                 mode = image.mode
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"Cannot read the image {path} ({error}).") from error
+            raise DataError(f"Cannot read the image {path} ({one_line(error)}).") from error
         if mode not in _GREY_MODES + _COLOUR_MODES:
             raise DataError(f"Images must have 8 bits a channel. Received: {path}, mode {mode}")
         modes.add(mode)

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
 
 FASHION_MNIST_CLASSES = (
@@ -138,5 +138,5 @@ def read_idx(path, rank):
                     f"{'too long' if complete else 'truncated'}."
                 )
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}).") from error
+        raise DataError(f"{path} is damaged ({one_line(error)}).") from error
     return np.frombuffer(data, np.uint8).reshape(shape)

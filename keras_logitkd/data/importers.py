@@ -5,7 +5,7 @@ import pathlib
 import re
 import tempfile
 
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.listing import default_data_dir
 
 FORMATS = ("idx", "cifar", "npz", "folder")
@@ -54,7 +54,7 @@ def import_dataset(kind, path, name, data_dir=None, overwrite=False):
             _write(name, target.name, workspace, dataset, extras, features)
             _move(pathlib.Path(workspace) / name / target.name, target, workspace)
     except OSError as error:
-        raise DataError(f"Cannot write dataset {name!r} to {root} ({error}).") from error
+        raise DataError(f"Cannot write dataset {name!r} to {root} ({one_line(error)}).") from error
     return dataset, target
 
 
@@ -156,7 +156,8 @@ def _write(name, version, data_dir, dataset, extras, features):
 
 def _examples(split, extras, with_id):
     """Yields (key, example); TFDS orders by the key, as in its own datasets."""
-    for index, image in enumerate(split.images.read(range(len(split)))):
+    for index in range(len(split)):
+        image = split.images.encoded(index)
         example = {"image": image, "label": int(split.labels[index])}
         example |= {key: int(values[index]) for key, values in extras.items()}
         if with_id:

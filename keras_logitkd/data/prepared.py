@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
 
 # The labels of these datasets' own test split are not public.
@@ -45,33 +45,36 @@ def load_tfds(spec, data_dir, memory_budget):
         image_key, label_key = classification_keys(spec, builder.info)
         if not builder.is_prepared():
             _download(spec, builder)
-        splits = builder.info.splits
-        test = _TEST_SPLITS.get(builder.name)
-        test = test or next((name for name in ("test", "validation") if name in splits), None)
-        if "train" not in splits or (test is not None and test not in splits):
-            raise DataError(
-                f"Dataset {spec!r} needs a train split. Received: {', '.join(sorted(splits))}"
-            )
-        shape = builder.info.features[image_key].shape
+        parts = _parts(spec, builder)
+        shape = tuple(builder.info.features[image_key].shape)
         class_names = tuple(builder.info.features[label_key].names)
-        parts = ("train",) if test is None else ("train", test)
-        size = sum(splits[part].num_examples for part in parts) * np.prod([n or 0 for n in shape])
-        if None not in shape and size <= memory_budget:
-            read = _arrays
-        else:
-            from keras_logitkd.data.records import open_records as read
-        sources = [read(builder, part, image_key, label_key) for part in parts]
-        for part, (_, labels) in zip(parts, sources, strict=True):
-            _check_labels(spec, part, labels, len(class_names))
-    if test is None:
-        if not isinstance(sources[0][0], ArrayImages):
+        count = sum(builder.info.splits[part].num_examples for part in parts)
+        in_memory = None not in shape and count * int(np.prod(shape)) <= memory_budget
+        if len(parts) == 1 and not in_memory:
             raise DataError(f"Dataset {spec!r} has no test split and does not fit in memory.")
-        return hold_out(spec, sources[0][0].array, sources[0][1], class_names)
+        sources = [_read(builder, part, image_key, label_key, in_memory) for part in parts]
+    for part, (_, labels) in zip(parts, sources, strict=True):
+        _check_labels(spec, part, labels, len(class_names))
+    if len(parts) == 1:
+        images, labels = sources[0]
+        return hold_out(spec, images.array, labels, class_names)
     splits = [
-        Split(part, labels, images)
-        for part, (images, labels) in zip(("train", "test"), sources, strict=True)
+        Split(name, labels, images)
+        for name, (images, labels) in zip(("train", "test"), sources, strict=True)
     ]
-    return Dataset(spec, class_names, tuple(shape), *splits)
+    return Dataset(spec, class_names, shape, *splits)
+
+
+def _parts(spec, builder):
+    """Returns the names of the splits to train and to test on; the latter may be missing."""
+    splits = builder.info.splits
+    wanted = ("train", _TEST_SPLITS.get(builder.name, "test"), "validation")
+    parts = [name for name in dict.fromkeys(wanted) if name in splits]
+    if "train" not in parts:
+        raise DataError(
+            f"Dataset {spec!r} needs a train split. Received: {', '.join(sorted(splits))}"
+        )
+    return parts[:2]
 
 
 def find_builder(spec, data_dir):
@@ -92,9 +95,8 @@ def find_builder(spec, data_dir):
         return tfds.builder(spec, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
         raise _unknown(spec) from error
-    except (AssertionError, ImportError, OSError, RuntimeError, ValueError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise DataError(f"Dataset {spec!r} cannot be opened: {line}") from error
+    except Exception as error:  # damaged metadata raises whatever its parser does
+        raise DataError(f"Dataset {spec!r} cannot be opened: {one_line(error)[:200]}") from error
 
 
 def _unknown(spec):
@@ -158,8 +160,7 @@ def _download(spec, builder):
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
         )
     except Exception as error:  # builders raise whatever their code and their hosts produce
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{where} ({line[:200]}). {advice}") from error
+        raise DataError(f"{where} ({one_line(error)[:200]}). {advice}") from error
 
 
 def _check_network(builder, where, advice):
@@ -173,6 +174,23 @@ def _check_network(builder, where, advice):
         socket.create_connection((parts.hostname, port), timeout=_TIMEOUT).close()
     except OSError as error:
         raise DataError(f"{where} (no connection to {parts.hostname}). {advice}") from error
+
+
+def _read(builder, split, image_key, label_key, in_memory):
+    """Returns the images (a source) and the int32 labels of a prepared split."""
+    import tensorflow as tf
+
+    if in_memory:
+        read = _arrays
+    else:
+        from keras_logitkd.data.records import open_records as read
+    try:
+        return read(builder, split, image_key, label_key)
+    except (tf.errors.OpError, OSError) as error:
+        raise DataError(
+            f"The files of {builder.info.full_name}/{split} in {builder.data_dir} are damaged or "
+            f"missing ({one_line(error)[:200]})."
+        ) from error
 
 
 def _arrays(builder, split, image_key, label_key):
@@ -193,6 +211,10 @@ def _arrays(builder, split, image_key, label_key):
         stop = start + len(batch[label_key])
         images[start:stop], labels[start:stop] = batch[image_key], batch[label_key]
         start = stop
+    if start != count:
+        raise DataError(
+            f"{builder.info.full_name}/{split} must hold {count} examples. Received: {start}"
+        )
     return ArrayImages(images), labels
 
 

@@ -28,14 +28,13 @@ class RecordImages(StreamedImages):
     Args:
         paths: the shards, in order.
         table: int64 array (n, 3) of shard number, offset and length of each example's data.
-        decode: function from a serialized example (scalar string tensor) to its uint8 image.
+        key: name of the image in the examples.
         shape: (height, width, channels); height and width are None where sizes vary.
     """
 
-    def __init__(self, paths, table, decode, shape):
-        self.paths, self.table, self.shape = paths, table, shape
+    def __init__(self, paths, table, key, shape):
+        self.paths, self.table, self.key, self.shape = paths, table, key, shape
         self.count = len(table)
-        self._decode = decode
 
     def serialized(self, index):
         """Returns the bytes of example `index`."""
@@ -50,6 +49,13 @@ class RecordImages(StreamedImages):
 
         data = tf.numpy_function(self.serialized, [index], tf.string, stateful=False)
         return tf.ensure_shape(self._decode(tf.ensure_shape(data, [])), self.shape)
+
+    def _decode(self, serialized):
+        import tensorflow as tf
+
+        wanted = {self.key: tf.io.FixedLenFeature((), tf.string)}
+        encoded = tf.io.parse_single_example(serialized, wanted)[self.key]
+        return tf.io.decode_image(encoded, channels=self.shape[-1], expand_animations=False)
 
     def load(self, index):
         """Returns image `index` (an int) as uint8 array (height, width, channels)."""
@@ -87,13 +93,7 @@ def open_records(builder, split, image_key, label_key):
         )
     paths = [pathlib.Path(item.filename) for item in info.splits[split].file_instructions]
     table, labels = _index(builder, split, paths, label_key)
-    wanted = tfds.decode.PartialDecoding({image_key: True})
-
-    def decode(serialized):
-        features = wanted.extract_features(info.features)
-        return features.deserialize_example(serialized)[image_key]
-
-    return RecordImages(paths, table, decode, info.features[image_key].shape), labels
+    return RecordImages(paths, table, image_key, tuple(info.features[image_key].shape)), labels
 
 
 def _index(builder, split, paths, label_key):
@@ -107,7 +107,7 @@ def _index(builder, split, paths, label_key):
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         _log.info("Indexing %s/%s; this reads its files once.", builder.info.full_name, split)
     table = np.concatenate([_positions(shard, path) for shard, path in enumerate(paths)])
-    labels = _labels(builder, paths, label_key)
+    labels = _labels(paths, label_key)
     expected = builder.info.splits[split].num_examples
     if not len(table) == len(labels) == expected:
         raise DataError(
@@ -132,22 +132,15 @@ def _positions(shard, path):
     return np.array(rows, np.int64).reshape(-1, 3)
 
 
-def _labels(builder, paths, label_key):
+def _labels(paths, label_key):
+    """Reads the labels, and with them the checksums of all records."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
-    wanted = tfds.decode.PartialDecoding({label_key: True})
-    features = wanted.extract_features(builder.info.features)
-    stream = tf.data.TFRecordDataset([os.fspath(path) for path in paths])
-    stream = stream.map(
-        lambda serialized: tf.cast(features.deserialize_example(serialized)[label_key], tf.int32),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    try:
-        batches = list(stream.batch(4096).as_numpy_iterator())
-    except tf.errors.DataLossError as error:
-        raise DataError(f"The files of {builder.info.full_name} are damaged.") from error
-    return np.concatenate(batches or [np.zeros(0, np.int32)])
+    wanted = {label_key: tf.io.FixedLenFeature((), tf.int64)}
+    stream = tf.data.TFRecordDataset([os.fspath(path) for path in paths]).batch(256)
+    stream = stream.map(lambda batch: tf.io.parse_example(batch, wanted)[label_key])
+    batches = list(stream.prefetch(tf.data.AUTOTUNE).as_numpy_iterator())
+    return np.concatenate([np.zeros(0, np.int64), *batches]).astype(np.int32)
 
 
 def _keep(path, **arrays):

@@ -38,7 +38,10 @@ class ArrayImages:
         import tensorflow as tf
 
         with tf.init_scope(), tf.device("CPU:0"):
-            return tf.constant(self.array)
+            tensor = tf.constant(self.array)
+        # NumPy reads the tensor's own memory from here on, so that there is one copy.
+        self.array = np.asarray(memoryview(tensor))
+        return tensor
 
     def bind(self):
         """Prepares reading inside tf.data; call outside of its functions."""
@@ -58,6 +61,10 @@ class ArrayImages:
         """Yields the images of an iterable of indices as NumPy arrays."""
         for index in indices:
             yield self.array[index]
+
+    def encoded(self, index):
+        """Returns image `index` for storing: an array, or the path of a file to take as it is."""
+        return self.array[index]
 
 
 class StreamedImages:
@@ -95,3 +102,7 @@ class StreamedImages:
         """Yields the images of an iterable of indices as NumPy arrays."""
         for index in indices:
             yield self.load(index)
+
+    def encoded(self, index):
+        """Returns image `index` for storing: an array, or the path of a file to take as it is."""
+        return self.load(index)

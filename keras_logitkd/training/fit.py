@@ -15,7 +15,7 @@ from keras_logitkd.layers import to_stock
 from keras_logitkd.training import evaluation
 from keras_logitkd.training.checkpoint import Checkpointer
 from keras_logitkd.training.hard_loss import SmoothedCrossentropy
-from keras_logitkd.training.models import build_network
+from keras_logitkd.training.models import build_network, count_parameters
 from keras_logitkd.training.run_directory import replacing
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
@@ -173,9 +173,7 @@ class _Run:
             best_logits, _ = evaluation.predict(self.network, batches)
             accuracy = float(np.mean(best_logits.argmax(axis=-1) == labels))
             result["best_by_validation"] = {**checkpointer.best, "test_accuracy": accuracy}
-        result["parameters"] = int(
-            sum(math.prod(weight.shape) for weight in self.network.trainable_weights)
-        )
+        result["parameters"] = count_parameters(self.network)
         result["epochs"] = self.recipe.epochs
         result["train_examples"] = len(self.train_indices)
         return result

@@ -1,6 +1,8 @@
 """Networks that take raw pixels: zoo models behind a Normalization layer, and model files."""
 
+import math
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
@@ -58,20 +60,23 @@ def build_network(name, dataset, recipe, seed):
 
 
 def initialize(network, seed):
-    """Draws every weight anew from its layer's initializer, from seeds derived from `seed`."""
-    seeds = np.random.SeedSequence(seed).generate_state(len(network.layers))
-    for layer, layer_seed in zip(network.layers, seeds, strict=True):
+    """Draws every kernel and bias anew from its initializer, seeded by `seed` and its place."""
+    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(network.layers)))
+    for layer in network.layers:
         for attribute in ("kernel", "bias"):
-            variable = getattr(layer, attribute, None)
+            own_seed, variable = int(next(seeds)), getattr(layer, attribute, None)
             if variable is None:
                 continue
             initializer = getattr(layer, f"{attribute}_initializer")
             config = initializer.get_config()
             if "seed" in config:
-                offset = {"kernel": 0, "bias": 1}[attribute]
-                seeded = {**config, "seed": int(layer_seed) // 2 + offset}
-                initializer = initializer.__class__.from_config(seeded)
+                initializer = type(initializer).from_config({**config, "seed": own_seed})
             variable.assign(initializer(variable.shape, dtype=variable.dtype))
+
+
+def count_parameters(model):
+    """Returns the number of trainable parameters of a model."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def load_model(path):
@@ -89,6 +94,8 @@ def load_model(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"A model must be a .keras file. Received: {path}, which does not exist")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError(f"Cannot load the model file {path}: it is not a .keras (zip) file")
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the zip, HDF5 and JSON readers raise.

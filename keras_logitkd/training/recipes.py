@@ -91,7 +91,7 @@ IMAGENET = Recipe(
 )
 
 RECIPES = {
-    "digits": Recipe(epochs=30, batch_size=64, pad=1, teacher="wrn-16-4"),
+    "digits": Recipe(epochs=20, batch_size=64, pad=1, teacher="wrn-16-4"),
     "cifar100": CIFAR.replace(mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762)),
     "cifar10": CIFAR.replace(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
     "svhn_cropped": Recipe(epochs=100, pad=4),

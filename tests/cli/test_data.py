@@ -67,7 +67,7 @@ def test_show_writes_into_the_current_directory(tmp_path, monkeypatch):
     assert result.exit_code == 0
     assert "digits-contact-sheet.png" in result.output
     assert "1,438" in result.output
-    assert "and 7 more" in result.output
+    assert "7 more classes" in result.output
     assert Image.open("digits-contact-sheet.png").height == 3 * 60 + 4
 
 
@@ -111,7 +111,7 @@ def test_bad_options_are_usage_errors(arguments, message):
     assert message in result.output
 
 
-def test_the_module_imports_only_click():
-    heavy = ("numpy", "tensorflow", "rich", "PIL", "pandas", "keras_logitkd.data")
+def test_the_module_imports_nothing_slow():
+    heavy = ("tensorflow", "keras", "rich", "PIL", "pandas")
     code = f"import sys, keras_logitkd.cli.data; sys.exit(any(n in sys.modules for n in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

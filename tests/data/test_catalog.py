@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keras_logitkd.data import catalog
 from keras_logitkd.data.arrays import as_uint8
@@ -169,6 +171,23 @@ def test_corrupt_npz_is_refused(tmp_path, damage):
         catalog.load(f"npz:{path}")
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255), st.booleans())
+def test_a_flipped_byte_never_changes_an_npz(tmp_path_factory, share, bits, compressed):
+    path = tmp_path_factory.getbasetemp() / "flipped.npz"
+    (np.savez_compressed if compressed else np.savez)(path, **GOOD)
+    data = bytearray(path.read_bytes())
+    data[int(share * len(data))] ^= bits
+    path.write_bytes(data)
+    try:
+        loaded = catalog.load(f"npz:{path}")
+    except DataError:
+        return
+    whole = sorted(
+        image.tobytes() for split in (loaded.train, loaded.test) for image in split.images.array
+    )
+    assert whole == sorted(image.tobytes() for image in IMAGES)
 
 
 @pytest.mark.parametrize(

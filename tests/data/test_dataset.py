@@ -88,3 +88,13 @@ def test_channel_statistics_are_those_of_numpy():
     mean, std = channel_statistics(split)
     np.testing.assert_allclose(mean, split.images.array.mean((0, 1, 2), np.float64), rtol=1e-12)
     np.testing.assert_allclose(std, split.images.array.std((0, 1, 2), np.float64), rtol=1e-10)
+
+
+def test_images_are_held_once():
+    """Binding to TensorFlow leaves one copy, and the array reads the same."""
+    split = make_split()
+    before = split.images.array.copy()
+    tensor = split.images.bind()
+    np.testing.assert_array_equal(split.images.array, before)
+    assert np.shares_memory(split.images.array, np.asarray(memoryview(tensor)))
+    assert not split.images.array.flags.writeable

@@ -1,0 +1,235 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_logitkd.cli import main
+from keras_logitkd.training.models import load_model
+
+QUICK = ["--epochs", "1", "--batch-size", "128", "--no-flip", "--pad", "0"]
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command line; returns exit code, standard output and standard error."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+def own_model(outputs=10, shape=(8, 8, 1), activation=None):
+    return keras.Sequential(
+        [
+            keras.layers.Input(shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(outputs, activation=activation),
+        ]
+    )
+
+
+DISTILL = ("distill", "--student", "wrn-10-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("distill", "--student", "wrn-17-2"), ("--student", "wrn-17-2", "6n + 4")),
+        (("distill", "--student", "vgg"), ("--student", "vgg", "wrn-D-W")),
+        (("distill",), ("--student",)),
+        ((*DISTILL, "--loss", "kl", "--tau", "-1"), ("--tau", "-1", "[0, inf]")),
+        ((*DISTILL, "--loss", "kl", "--tau", "nan"), ("--tau", "nan", "[0, inf]")),
+        ((*DISTILL, "--loss", "kl", "--tau", "x"), ("--tau", "'x'", "[0, inf]")),
+        ((*DISTILL, "--tau", "3"), ("--tau", "mse")),
+        ((*DISTILL, "--alpha", "1.5"), ("--alpha", "1.5", "0<=x<=1")),
+        ((*DISTILL, "--loss", "l1"), ("--loss", "l1", "mse")),
+        ((*DISTILL, "--switch-epoch", "3"), ("--switch-epoch", "sequential")),
+        ((*DISTILL, "--dataset", "no_such_set"), ("no_such_set", "digits", "folder:PATH")),
+        ((*DISTILL, "--teacher", "missing.keras"), ("--teacher", "missing.keras")),
+        ((*DISTILL, "--teacher", "junk.keras"), ("junk.keras", "not a .keras")),
+        ((*DISTILL, "--teacher", "softmax.keras"), ("softmax.keras", "softmax", "strip_softmax")),
+        ((*DISTILL, "--teacher", "five.keras"), ("five.keras", "10 logits", "5 outputs")),
+        ((*DISTILL, "--teacher", "large.keras"), ("large.keras", "(8, 8, 1)", "(9, 9, 1)")),
+        ((*DISTILL, "--teacher", "wrn-16-3,resnet-21"), ("--teacher", "resnet-21")),
+        ((*DISTILL, "--name", "../up"), ("`name`", "../up")),
+        ((*DISTILL, "--epochs", "0"), ("`epochs`", "0", "at least 1")),
+        ((*DISTILL, "--validation", "1"), ("`validation`", "1.0", "[0, 1)")),
+        ((*DISTILL, "--lr-drops", "a"), ("--lr-drops", "'a'")),
+        ((*DISTILL, "--runs-dir", "blocked/runs"), ("blocked/runs",)),
+        ((*DISTILL, "--dataset", "folder:empty"), ("empty", "class folders")),
+        ((*DISTILL, "--dataset", "folder:nowhere"), ("nowhere",)),
+        ((*DISTILL, "--dataset", "npz:nowhere.npz"), ("nowhere.npz",)),
+        (("evaluate", "nothing"), ("nothing", "run")),
+        (("evaluate", "five.keras"), ("five.keras", "10 logits")),
+        (("runs", "--no-such-option"), ("--no-such-option",)),
+        (("frobnicate",), ("frobnicate",)),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, parts):
+    (tmp_path / "junk.keras").write_text("junk")
+    (tmp_path / "blocked").write_text("")
+    (tmp_path / "empty").mkdir()
+    own_model(5).save(tmp_path / "five.keras")
+    own_model(activation="softmax").save(tmp_path / "softmax.keras")
+    own_model(shape=(9, 9, 1)).save(tmp_path / "large.keras")
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("logitkd: error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_unwritable_directory_is_named(run, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    code, _, err = run(*DISTILL, "--runs-dir", "closed/runs")
+    assert code == 2
+    assert "closed/runs" in err
+
+
+def test_debug_shows_the_traceback(run):
+    code, _, err = run(*DISTILL, "--dataset", "no_such_set", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+
+
+def test_unexpected_error_is_exit_code_1(run, monkeypatch):
+    def broken(*args, **kwargs):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(main.logitkd, "main", broken)
+    code, _, err = run("zoo")
+    assert code == 1
+    assert "unexpected KeyError" in err
+    assert "--debug" in err
+
+
+def test_distill_with_own_teacher_ends_with_a_student(run, tmp_path):
+    own_model().save(tmp_path / "own.keras")
+    arguments = (*DISTILL, "--teacher", "own.keras", "--name", "first", *QUICK)
+    code, out, _ = run(*arguments, "--json")
+    assert code == 0
+    report = json.loads(out)
+    student = load_model("runs/first/student.keras")
+    assert student.output_shape == (None, 10)
+    assert report["run"] == "runs/first"
+    assert json.loads(pathlib.Path("runs/first/result.json").read_text())[
+        "test_accuracy"
+    ] == pytest.approx(report["test_accuracy"])
+
+    written = pathlib.Path("runs/first/student.keras").stat().st_mtime_ns
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "first" in out
+    assert pathlib.Path("runs/first/student.keras").stat().st_mtime_ns == written
+
+    code, _, err = run(*arguments, "--alpha", "0.5")
+    assert code == 2
+    assert "other settings (alpha)" in err
+
+    code, out, _ = run("runs", "--json")
+    assert [row["run"] for row in json.loads(out)] == ["first"]
+
+    code, out, _ = run("evaluate", "first", "--teacher", "own.keras", "--json")
+    assert code == 0
+    evaluated = json.loads(out)
+    assert evaluated["accuracy"] == pytest.approx(report["test_accuracy"])
+    assert evaluated["loss"] == pytest.approx(report["test_loss"], rel=1e-5)
+    assert evaluated["agreement"] == pytest.approx(report["test_agreement"])
+
+
+def test_distill_with_two_teachers_kl_and_baseline(run, tmp_path):
+    for name in ("a", "b"):
+        own_model().save(tmp_path / f"{name}.keras")
+    code, out, _ = run(
+        *DISTILL, "--teacher", "a.keras,b.keras", "--loss", "kl", "--tau", "inf", "--alpha", "0.9",
+        "--baseline", *QUICK,
+    )  # fmt: skip
+    assert code == 0
+    for word in ("a.keras", "b.keras", "student", "baseline", "test accuracy", "student.keras"):
+        assert word in out
+    (config,) = pathlib.Path("runs").glob("*kl_inf*/config.json")
+    config = json.loads(config.read_text())
+    assert (config["loss"], config["alpha"], len(config["teachers"])) == ("kl:inf", 0.9, 2)
+
+
+def test_sequential_switches_at_half_of_the_epochs(run, tmp_path):
+    own_model().save(tmp_path / "own.keras")
+    code, _, _ = run(
+        *DISTILL, "--teacher", "own.keras", "--loss", "sequential", "--tau", "3", "--name", "s",
+        *QUICK, "--epochs", "2",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(pathlib.Path("runs/s/config.json").read_text())["loss"] == "kl:3@0,mse@1"
+
+
+def test_train_with_label_smoothing_and_resume(run):
+    arguments = ("train", "--model", "wrn-10-1", "--label-smoothing", "0.1", "--name", "m")
+    code, out, _ = run(*arguments, *QUICK, "--resume")
+    assert code == 0
+    assert "model.keras" in out
+    config = json.loads(pathlib.Path("runs/m/config.json").read_text())
+    assert config["recipe"]["label_smoothing"] == 0.1
+    assert config["kind"] == "train"
+
+
+def test_zoo_lists_parameters_and_flops(run):
+    code, out, _ = run("zoo", "wrn-16-2", "--json")
+    assert code == 0
+    (row,) = json.loads(out)
+    assert row["parameters"] == 703_284
+
+
+def test_saved_student_needs_no_keras_logitkd(run, tmp_path):
+    own_model().save(tmp_path / "own.keras")
+    run(*DISTILL, "--teacher", "own.keras", "--name", "alone", *QUICK)
+    pixels = np.random.default_rng(0).integers(0, 17, (5, 8, 8, 1)).astype("float32")
+    np.save(tmp_path / "pixels.npy", pixels)
+    script = (
+        "import sys; sys.modules['keras_logitkd'] = None\n"
+        "import keras, numpy as np\n"
+        "model = keras.saving.load_model('runs/alone/student.keras')\n"
+        "np.save('logits.npy', model.predict(np.load('pixels.npy'), verbose=0))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+    expected = load_model("runs/alone/student.keras").predict(pixels, verbose=0)
+    np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), expected)
+
+
+def test_help_is_immediate_and_imports_no_tensorflow():
+    script = (
+        "import sys\n"
+        "from keras_logitkd.cli import main\n"
+        "try:\n"
+        "    main.main(['--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)\n"
+    )
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        )
+        times.append(time.perf_counter() - started)
+    assert "distill" in done.stdout
+    assert min(times) < 0.5

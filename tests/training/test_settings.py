@@ -1,0 +1,50 @@
+import dataclasses
+import json
+import re
+
+from keras_logitkd.training.recipes import RECIPES
+from keras_logitkd.training.settings import RunSettings, differing_settings
+
+SETTINGS = RunSettings(
+    model="wrn-10-1",
+    dataset="cifar100",
+    recipe=RECIPES["cifar100"],
+    teachers=("cifar100-wrn-28-4",),
+    loss="kl:inf",
+    alpha=0.9,
+)
+
+
+def test_config_round_trip_through_json():
+    config = json.loads(json.dumps(SETTINGS.to_config()))
+    assert RunSettings.from_config(config) == SETTINGS
+    assert config["kind"] == "distill"
+
+
+def test_default_name_depends_on_every_setting_but_the_data_dir():
+    name = SETTINGS.default_name()
+    assert name == dataclasses.replace(SETTINGS, data_dir="/elsewhere").default_name()
+    changed = [
+        {"seed": 1},
+        {"alpha": 0.8},
+        {"loss": "mse"},
+        {"views": 4},
+        {"view_seed": 1},
+        {"teachers": ()},
+        {"recipe": SETTINGS.recipe.replace(epochs=3)},
+    ]
+    names = {dataclasses.replace(SETTINGS, **fields).default_name() for fields in changed}
+    assert len(names | {name}) == 1 + len(changed)
+
+
+def test_default_name_of_any_dataset_is_no_path():
+    settings = dataclasses.replace(SETTINGS, dataset="folder:/some where/ünsafe/")
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._,+=-]*", settings.default_name())
+
+
+def test_differing_settings_are_named():
+    other = dataclasses.replace(
+        SETTINGS, seed=3, data_dir="x", recipe=SETTINGS.recipe.replace(epochs=3)
+    )
+    names = differing_settings(SETTINGS.to_config(), other.to_config())
+    assert names == ["epochs", "seed"]
