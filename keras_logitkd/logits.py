@@ -11,7 +11,7 @@ def ends_in_softmax(model):
     last = _last_layer(model)
     if isinstance(last, keras.Model):
         return ends_in_softmax(last)
-    if isinstance(last, keras.layers.Softmax):
+    if _is_bare_softmax(last):
         return True
     return getattr(last, "activation", None) is keras.activations.softmax
 
@@ -42,7 +42,7 @@ def strip_softmax(model):
         return model
     if isinstance(last, keras.Model):
         logits = strip_softmax(last)(_input_of(last, model))
-    elif isinstance(last, keras.layers.Softmax | keras.layers.Activation):
+    elif _is_bare_softmax(last) or isinstance(last, keras.layers.Activation):
         logits = _input_of(last, model)
     else:
         linear = last.__class__.from_config({**last.get_config(), "activation": None})
@@ -50,6 +50,11 @@ def strip_softmax(model):
         linear.set_weights(last.get_weights())
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     return keras.Model(inputs, logits, name=model.name)
+
+
+def _is_bare_softmax(operation):
+    """Whether it is a Softmax layer or `keras.ops.softmax`, whose class Keras does not export."""
+    return type(operation).__name__ == "Softmax"
 
 
 def _last_layer(model):

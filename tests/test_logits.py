@@ -32,6 +32,11 @@ def function_activation():
     return keras.Model(inputs, outputs)
 
 
+def softmax_operation():
+    inputs = keras.Input((6,))
+    return keras.Model(inputs, keras.ops.softmax(layers.Dense(5)(inputs)))
+
+
 def nested():
     inputs = keras.Input((6,))
     return keras.Model(inputs, dense_softmax()(layers.Dense(6, "tanh")(inputs)))
@@ -80,6 +85,7 @@ MODELS = [
     softmax_layer,
     activation_layer,
     function_activation,
+    softmax_operation,
     nested,
     nested_twice,
     nested_softmax_layer,
