@@ -1,16 +1,14 @@
 """The Distiller: a student that learns from its teacher's logits in `model.fit`."""
 
 import inspect
-import math
 import numbers
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_logitkd import losses
-from keras_logitkd.logits import ends_in_softmax
+from keras_logitkd import compatibility, losses
+from keras_logitkd.class_weight import fold_class_weight
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
@@ -55,7 +53,7 @@ class Distiller(keras.Model):
     ):
         # Without autocast the student gets the inputs as they are, whatever the global policy.
         super().__init__(name=name, autocast=False, **kwargs)
-        _check_student(student)
+        compatibility.check_student(student)
         is_number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
         if not is_number or not 0 <= alpha <= 1:
             raise ValueError(f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}")
@@ -74,13 +72,14 @@ class Distiller(keras.Model):
 
     def set_teacher(self, teacher):
         """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
-        models = [] if teacher is None else list(teacher) if _is_sequence(teacher) else [teacher]
+        models = teacher if isinstance(teacher, list | tuple) else [teacher]
+        models = [] if teacher is None else list(models)
         if teacher is not None and not models:
             raise ValueError(
                 f"`teacher` must name at least one model, or be None. Received: teacher={teacher!r}"
             )
         for model in models:
-            _check_teacher(model, self.student)
+            compatibility.check_teacher(model, self.student)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
         self._teacher = _FrozenEnsemble(models) if models else None
         # Steps compiled for another teacher would go on with it.
@@ -101,7 +100,9 @@ class Distiller(keras.Model):
         Raises:
             ValueError: If `loss` expects probabilities or is not a loss.
         """
-        super().compile(optimizer=optimizer, loss=_hard_loss(loss), metrics=metrics, **kwargs)
+        super().compile(
+            optimizer=optimizer, loss=compatibility.hard_loss(loss), metrics=metrics, **kwargs
+        )
 
     def compile_from_config(self, config):
         """Compiles with what `get_compile_config` returned, when a distiller is loaded."""
@@ -118,7 +119,7 @@ class Distiller(keras.Model):
     def fit(self, *args, **kwargs):
         """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
         arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
-        _fold_class_weight(arguments)
+        fold_class_weight(arguments)
         if hasattr(self.distillation_loss, "set_epoch"):
             callbacks = arguments.get("callbacks") or []
             if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -131,7 +132,7 @@ class Distiller(keras.Model):
     def train_on_batch(self, *args, **kwargs):
         """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
         arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
-        _fold_class_weight(arguments)
+        fold_class_weight(arguments)
         return super().train_on_batch(**arguments)
 
     def train_step(self, data):
@@ -231,18 +232,15 @@ class Distiller(keras.Model):
         if teacher_logits is not None:
             agrees = ops.argmax(teacher_logits, axis=-1) == ops.argmax(student_logits, axis=-1)
             self._agreement_tracker.update_state(agrees, sample_weight=sample_weight)
+        seen = {*terms, "agreement"} if teacher_logits is not None else {*terms}
         if label is None:
-            known = {*terms, self._agreement_tracker.name}
-            results = self.get_metrics_result()
-            logs = {name: value for name, value in results.items() if name in known}
-        else:
-            logs = self.compute_metrics(x, label, student_logits, sample_weight)
-        unknown = {"hard_loss", "distillation_loss"} - set(terms)
-        if teacher_logits is None:
-            unknown.add("agreement")
-        return {name: value for name, value in logs.items() if name not in unknown}
+            logs = self.get_metrics_result()
+            return {name: logs[name] for name in logs if name in seen}
+        logs = self.compute_metrics(x, label, student_logits, sample_weight)
+        return {name: logs[name] for name in logs if name in seen or name not in _OWN_METRICS}
 
 
+_OWN_METRICS = ("loss", "hard_loss", "distillation_loss", "agreement")
 _MISSING_TARGETS = {
     "hard_loss": "With alpha={alpha} the hard loss needs labels. Received: targets without labels",
     "distillation_loss": (
@@ -289,126 +287,3 @@ def _one_weight(sample_weight):
 
 def _replicas():
     return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def _is_sequence(value):
-    return isinstance(value, list | tuple)
-
-
-def _hard_loss(loss):
-    """The hard loss on logits that `compile(loss=...)` names."""
-    named = {
-        None: keras.losses.SparseCategoricalCrossentropy,
-        "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
-        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-    }
-    if loss is None or isinstance(loss, str):
-        if loss not in named:
-            raise ValueError(
-                "`loss` must be a keras.losses.Loss on logits or one of "
-                f"{[name for name in named if name]}. Received: loss={loss!r}"
-            )
-        return named[loss](from_logits=True)
-    if not isinstance(loss, keras.losses.Loss):
-        raise ValueError(f"`loss` must be a keras.losses.Loss instance. Received: loss={loss!r}")
-    if getattr(loss, "from_logits", True) is False:
-        raise ValueError(
-            "`loss` must take logits: the student returns them. Pass from_logits=True to "
-            f"{type(loss).__name__}. Received: from_logits=False"
-        )
-    return loss
-
-
-def _check_student(student):
-    if not isinstance(student, keras.Model):
-        raise ValueError(f"`student` must be a keras.Model. Received: student={student!r}")
-    if not student.built:
-        raise ValueError(
-            "`student` must be built: give its first layer an input shape or call it once on a "
-            f"batch. Received: unbuilt model {student.name!r}"
-        )
-    if ends_in_softmax(student):
-        raise ValueError(_softmax_message("student", student))
-
-
-def _check_teacher(teacher, student):
-    if not isinstance(teacher, keras.Model):
-        raise ValueError(
-            f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
-        )
-    if not teacher.built:
-        raise ValueError(
-            "`teacher` must be built, with its trained weights. Received: unbuilt model "
-            f"{teacher.name!r}"
-        )
-    if ends_in_softmax(teacher):
-        raise ValueError(_softmax_message("teacher", teacher))
-    for what in ("inputs", "outputs"):
-        theirs, ours = _shape(teacher, what), _shape(student, what)
-        if theirs and ours and not _compatible(theirs, ours):
-            noun = "input shape" if what == "inputs" else "class count"
-            raise ValueError(
-                f"`teacher` and `student` must have the same {noun}. Received: teacher "
-                f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
-            )
-
-
-def _softmax_message(role, model):
-    return (
-        f"`{role}` must return logits, but it ends in a softmax. Pass "
-        f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
-    )
-
-
-def _shape(model, what):
-    """Shape without the batch of a model's only input or output; None where unknown."""
-    tensors = getattr(model, what, None)
-    return tuple(tensors[0].shape[1:]) if tensors and len(tensors) == 1 else None
-
-
-def _compatible(first, second):
-    return len(first) == len(second) and all(
-        a is None or b is None or a == b for a, b in zip(first, second, strict=True)
-    )
-
-
-def _fold_class_weight(arguments):
-    """Turns `class_weight` into sample weights where Keras cannot: when targets are a dict."""
-    class_weight = arguments.get("class_weight")
-    if class_weight is None:
-        return
-    x, y = arguments.get("x"), arguments.get("y")
-    if isinstance(y, dict):
-        if "label" not in y:
-            raise ValueError(f"`class_weight` needs labels. Received: targets {sorted(y)}")
-        weight = _weights_of(y["label"], class_weight).numpy()
-        if arguments.get("validation_data") is None:  # Class weights are for training only.
-            training_share = 1.0 - arguments.get("validation_split", 0.0)
-            weight[math.floor(len(weight) * training_share) :] = 1.0
-        given = arguments.get("sample_weight")
-        arguments["sample_weight"] = weight if given is None else weight * np.ravel(given)
-        arguments["class_weight"] = None
-    elif isinstance(x, tf.data.Dataset) and _has_dict_targets(x.element_spec):
-
-        def weigh(x, y, sample_weight=1.0):
-            given = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
-            return x, y, _weights_of(y["label"], class_weight) * given
-
-        arguments["x"] = x.map(weigh)
-        arguments["class_weight"] = None
-
-
-def _has_dict_targets(spec):
-    return _is_sequence(spec) and len(spec) > 1 and isinstance(spec[1], dict)
-
-
-def _weights_of(label, class_weight):
-    """The weight of each label, float32 of shape (batch,); 1 for classes not named."""
-    label = tf.convert_to_tensor(label)
-    if label.shape.rank == 2:
-        label = label[:, 0] if label.shape[1] == 1 else tf.argmax(label, axis=-1)
-    label = tf.cast(label, tf.int64)
-    weight = tf.ones(tf.shape(label))
-    for index, value in class_weight.items():
-        weight = tf.where(label == index, float(value), weight)
-    return weight

@@ -10,6 +10,8 @@ import numbers
 import keras
 from keras import ops
 
+from keras_logitkd import divergence
+
 _PACKAGE = "keras_logitkd"
 _SCALES = ("max", "squared", "none")
 _CLASS_REDUCTIONS = ("mean", "sum")
@@ -17,10 +19,6 @@ _NAMES = (
     'one of "mse", "kl", "kl:T" with T in [0, inf], stages such as "kl:3@0,mse@100", a loss, '
     "or a config of one"
 )
-
-# Temperatures beyond these are numerically at their limit already, and nearer to 0 or inf the
-# quotients and squares below would leave the range of the dtype.
-_FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
 
 
 def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max"):
@@ -57,11 +55,11 @@ def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max"):
     temperature = _check_temperature(temperature, scale)
     teacher, student = _check_logits(teacher_logits, student_logits)
     if temperature == math.inf:
-        return _with_gradient(_variance_limit, teacher, student)
+        return _with_gradient(divergence.variance_limit, teacher, student)
     if temperature == 0:
-        return _with_gradient(_argmax_limit, teacher, student)
+        return _with_gradient(divergence.argmax_limit, teacher, student)
     return _with_gradient(
-        lambda teacher, student: _softened_kl(teacher, student, temperature, scale),
+        lambda teacher, student: divergence.softened_kl(teacher, student, temperature, scale),
         teacher,
         student,
     )
@@ -88,7 +86,9 @@ def logit_mse(teacher_logits, student_logits, class_reduction="mean"):
     _check_choice("class_reduction", class_reduction, _CLASS_REDUCTIONS)
     teacher, student = _check_logits(teacher_logits, student_logits)
     reduce = ops.mean if class_reduction == "mean" else ops.sum
-    difference = ops.cast(student, _wide()) - ops.cast(ops.stop_gradient(teacher), _wide())
+    difference = ops.cast(student, divergence.wide()) - ops.cast(
+        ops.stop_gradient(teacher), divergence.wide()
+    )
     return ops.cast(reduce(ops.square(difference), axis=-1), "float32")
 
 
@@ -262,56 +262,14 @@ def parse_temperature(text):
     return _check_temperature(temperature, "max")
 
 
-def _softened_kl(teacher, student, temperature, scale):
-    """Scaled KL at a finite temperature, and its gradient: shapes (batch,), (batch, classes)."""
-    lowest, highest = _FINITE_TEMPERATURES[_wide()]
-    tau = min(max(temperature, lowest), highest)
-    # The divergence ignores what is added to all logits; the largest at 0 keeps every digit.
-    teacher = teacher - ops.max(teacher, axis=-1, keepdims=True)
-    student = student - ops.max(student, axis=-1, keepdims=True)
-    log_p = ops.log_softmax(teacher / tau, axis=-1)
-    p = ops.exp(log_p)
-    difference = student - teacher
-    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
-
-    # Where some x is large the sum of exponentials would overflow, and nothing cancels. Each
-    # network's own softmax is then exact however small tau is; log_p + x would not be.
-    is_large = ops.max(x, axis=-1, keepdims=True) > 60.0
-    moderate = ops.log1p(ops.sum(p * _expm1_minus_x(ops.minimum(x, 60.0)), axis=-1, keepdims=True))
-    log_q = ops.log_softmax(student / tau, axis=-1)
-    large = ops.sum(p * (log_p - log_q), axis=-1, keepdims=True)
-    kl = ops.where(is_large, large, moderate)
-
-    log_ratio = ops.where(is_large, log_q - log_p, x - kl)  # log p^s - log p^t
-    near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
-    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, ops.exp(log_q) - p)
-
-    factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
-    return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
-
-
-def _variance_limit(teacher, student):
-    """Eqs. 5 and 8, tau = inf: half the variance of the logit differences."""
-    difference = student - teacher
-    centred = difference - ops.mean(difference, axis=-1, keepdims=True)
-    classes = ops.cast(ops.shape(difference)[-1], difference.dtype)
-    return 0.5 * ops.mean(ops.square(centred), axis=-1), centred / classes
-
-
-def _argmax_limit(teacher, student):
-    """Eq. 6, tau = 0: matching of the predicted labels."""
-    classes = teacher.shape[-1]
-    teacher_label, student_label = ops.argmax(teacher, axis=-1), ops.argmax(student, axis=-1)
-    gradient = ops.one_hot(student_label, classes) - ops.one_hot(teacher_label, classes)
-    return ops.not_equal(student_label, teacher_label), gradient
-
-
 def _with_gradient(value_and_gradient, teacher, student):
     """Evaluates `value_and_gradient` in the wide dtype as a function with that gradient."""
 
     @ops.custom_gradient
     def loss(teacher, student):
-        value, slope = value_and_gradient(ops.cast(teacher, _wide()), ops.cast(student, _wide()))
+        value, slope = value_and_gradient(
+            ops.cast(teacher, divergence.wide()), ops.cast(student, divergence.wide())
+        )
         slope = ops.cast(slope, "float32")
 
         def gradient(*args, upstream=None):
@@ -321,19 +279,6 @@ def _with_gradient(value_and_gradient, teacher, student):
         return ops.cast(value, "float32"), gradient
 
     return loss(ops.stop_gradient(teacher), student)
-
-
-def _expm1_minus_x(x):
-    """exp(x) - 1 - x without cancellation: a series near 0."""
-    series = ops.ones_like(x)
-    for n in range(10, 2, -1):
-        series = 1.0 + x / n * series
-    return ops.where(ops.abs(x) < 0.1, 0.5 * ops.square(x) * series, ops.expm1(x) - x)
-
-
-def _wide():
-    """The dtype losses are evaluated in: JAX has no float64 unless told so globally."""
-    return "float32" if keras.backend.backend() == "jax" else "float64"
 
 
 def _check_logits(teacher_logits, student_logits):

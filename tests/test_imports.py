@@ -10,7 +10,17 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Where each part of the package lies, and by which name it is imported.
 HOMES = {"keras_logitkd": "keras_logitkd", "zoo": "keras_logitkd.zoo", "cli": "keras_logitkd.cli"}
-CORE = {"losses", "layers", "logits", "distiller", "logit_store", "data"}
+CORE = {
+    "class_weight",
+    "compatibility",
+    "data",
+    "distiller",
+    "divergence",
+    "layers",
+    "logit_store",
+    "logits",
+    "losses",
+}
 LAB = {"training", "tuning", "experiments", "analysis"}
 MAY_IMPORT = {
     "core": {"core"},

@@ -1,0 +1,77 @@
+"""The arithmetic of the Kullback-Leibler divergence between softened distributions.
+
+Each function takes teacher and student logits of shape (batch, classes) in the dtype of `wide` and
+returns the values, shape (batch,), and their gradient with respect to the student's logits, shape
+(batch, classes). Equation numbers are those of Kim et al., IJCAI 2021.
+"""
+
+import keras
+from keras import ops
+
+# Temperatures beyond these are numerically at their limit already, and nearer to 0 or inf the
+# quotients and squares below would leave the range of the dtype.
+_FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
+# Above, sums of exponentials would overflow, and nothing cancels.
+_LARGE_EXPONENT = 60.0
+
+
+def softened_kl(teacher, student, temperature, scale):
+    """KL at a temperature in (0, inf), times its factor (Eq. 7).
+
+    With x = (d - E[d]) / tau, d = z^s - z^t and the expectation under p^t(tau), KL is
+    log E[exp(x)] = log1p(E[expm1(x) - x]), in which nothing cancels.
+    """
+    lowest, highest = _FINITE_TEMPERATURES[wide()]
+    tau = min(max(temperature, lowest), highest)
+    # The divergence ignores what is added to all logits; the largest at 0 keeps every digit.
+    teacher = teacher - ops.max(teacher, axis=-1, keepdims=True)
+    student = student - ops.max(student, axis=-1, keepdims=True)
+    log_p = ops.log_softmax(teacher / tau, axis=-1)
+    p = ops.exp(log_p)
+    difference = student - teacher
+    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
+
+    # Where some x is large, each network's own softmax is exact however small tau is.
+    is_large = ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT
+    moderate = ops.log1p(
+        ops.sum(p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT)), axis=-1, keepdims=True)
+    )
+    log_q = ops.log_softmax(student / tau, axis=-1)
+    large = ops.sum(p * (log_p - log_q), axis=-1, keepdims=True)
+    kl = ops.where(is_large, large, moderate)
+
+    log_ratio = ops.where(is_large, log_q - log_p, x - kl)  # log p^s - log p^t
+    near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
+    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, ops.exp(log_q) - p)
+
+    factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
+    return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
+
+
+def variance_limit(teacher, student):
+    """Eqs. 5 and 8, tau = inf: half the variance of the logit differences."""
+    difference = student - teacher
+    centred = difference - ops.mean(difference, axis=-1, keepdims=True)
+    classes = ops.cast(ops.shape(difference)[-1], difference.dtype)
+    return 0.5 * ops.mean(ops.square(centred), axis=-1), centred / classes
+
+
+def argmax_limit(teacher, student):
+    """Eq. 6, tau = 0: matching of the predicted labels."""
+    classes = teacher.shape[-1]
+    teacher_label, student_label = ops.argmax(teacher, axis=-1), ops.argmax(student, axis=-1)
+    gradient = ops.one_hot(student_label, classes) - ops.one_hot(teacher_label, classes)
+    return ops.not_equal(student_label, teacher_label), gradient
+
+
+def _expm1_minus_x(x):
+    """exp(x) - 1 - x without cancellation: a series near 0."""
+    series = ops.ones_like(x)
+    for n in range(10, 2, -1):
+        series = 1.0 + x / n * series
+    return ops.where(ops.abs(x) < 0.1, 0.5 * ops.square(x) * series, ops.expm1(x) - x)
+
+
+def wide():
+    """The dtype of the evaluation: JAX has no float64 unless told so globally."""
+    return "float32" if keras.backend.backend() == "jax" else "float64"
