@@ -26,7 +26,7 @@ class Teacher:
         label: how to name it to people.
         identity: what a student's settings record: the name of its run, or the file's hash.
         load: returns the model, from raw pixels to logits, training it first if need be.
-        result: returns the final numbers of its run, or None for a file.
+        result: returns the final numbers of its run, or None for a file or an unfinished run.
     """
 
     label: str
@@ -85,15 +85,12 @@ def _teacher_settings(name, dataset, student, epochs):
 def _from_zoo(settings, dataset, runs_dir, resume, progress):
     directory = RunDirectory(runs_dir, settings.default_name())
 
-    def train():
-        callbacks = progress(settings) if progress and directory.read_result() is None else ()
-        return fit.run(settings, dataset, directory, resume=resume, callbacks=callbacks)
-
     def load():
-        train()
+        callbacks = progress(settings) if progress else ()
+        fit.run(settings, dataset, directory, resume=resume, callbacks=callbacks)
         return load_model(directory.model_file("train"))
 
-    return Teacher(settings.model, directory.name, load, train)
+    return Teacher(settings.model, directory.name, load, directory.read_result)
 
 
 def _from_file(path, dataset, student):

@@ -34,6 +34,8 @@ def test_zoo_teacher_is_trained_once_whatever_the_student_is(tiny, settings, tmp
 
 def test_zoo_teacher_holds_out_what_the_student_holds_out(tiny, settings, tmp_path):
     (teacher,) = teachers.resolve("wrn-10-1", tiny, settings, tmp_path, epochs=1)
+    assert teacher.result() is None
+    teacher.load()
     assert teacher.result()["train_examples"] == 48
 
 
