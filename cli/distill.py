@@ -51,18 +51,18 @@ def distill(**arguments):
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    plan = session.open_session(given, recipe_fields)
-    loss = _objective(given["loss"], given["tau"], given["switch_epoch"], plan.recipe.epochs)
-    outcome = plan.distill(
+    workspace = session.workspace_of(given, recipe_fields)
+    epochs = workspace.recipe.epochs
+    run = workspace.distill(
         given["student"],
-        given["teacher"] or plan.recipe.teacher,
-        loss=loss,
+        given["teacher"],
+        loss=_objective(given["loss"], given["tau"], given["switch_epoch"], epochs),
         alpha=given["alpha"],
         name=given["name"],
         teacher_epochs=given["teacher_epochs"],
     )
-    baseline = plan.train(given["student"]) if given["baseline"] else None
-    _report(given, outcome, baseline)
+    baseline = workspace.train(given["student"]) if given["baseline"] else None
+    _report(given, run, baseline)
 
 
 def _check_combination(given):
@@ -76,24 +76,28 @@ def _objective(loss, temperature, switch_epoch, epochs):
     """The distillation loss as `losses.get` reads it."""
     if loss == "mse":
         return "mse"
-    kl = f"kl:{_DEFAULT_TEMPERATURE if temperature is None else temperature:g}"
+    kl = f"kl:{_DEFAULT_TEMPERATURE if temperature is None else temperature:.12g}"
     if loss == "kl":
         return kl
-    switch_epoch = max(1, epochs // 2) if switch_epoch is None else switch_epoch
+    switch_epoch = epochs // 2 if switch_epoch is None else switch_epoch
+    if not 1 <= switch_epoch < epochs:
+        raise click.UsageError(
+            f"'--switch-epoch' must lie in 1..{epochs - 1} of {epochs} epochs. "
+            f"Received: {switch_epoch}"
+        )
     return f"{kl}@0,mse@{switch_epoch}"
 
 
-def _report(given, outcome, baseline):
+def _report(given, run, baseline):
     from keras_logitkd.cli import session
 
     if given["as_json"]:
-        report = {"run": str(outcome.directory.path), **outcome.result}
+        report = {"run": str(run.directory.path), **run.result}
         if baseline:
-            report["baseline"] = {"run": str(baseline[0].path), **baseline[1]}
+            report["baseline"] = {"run": str(baseline.directory.path), **baseline.result}
         tables.print_json(report)
         return
-    rows = [session.teacher_row(teacher, outcome.result) for teacher in outcome.teachers]
-    rows.append(session.result_row("student", given["student"], outcome.result, outcome.directory))
+    runs = {"student": (given["student"], run)}
     if baseline:
-        rows.append(session.result_row("baseline", given["student"], baseline[1], baseline[0]))
-    tables.print_table(session.RESULT_COLUMNS, rows, title=outcome.directory.name)
+        runs["baseline"] = (given["student"], baseline)
+    session.print_results(runs)

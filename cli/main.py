@@ -58,7 +58,7 @@ def _run(arguments):
         click.echo(error.ctx.get_help())
         return 0
     except (click.Abort, KeyboardInterrupt):
-        click.echo("logitkd: interrupted", err=True)
+        click.echo("logitkd: interrupted; a training goes on with --resume", err=True)
         return INTERRUPTED
     except Exception as error:  # The last place that can turn an error into one line.
         if "--debug" in arguments:

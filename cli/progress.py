@@ -28,7 +28,7 @@ class TrainingProgress(keras.callbacks.Callback):
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=12),
                 TextColumn("{task.fields[note]}"),
                 TimeRemainingColumn(),
                 console=self._console,
@@ -54,12 +54,16 @@ class TrainingProgress(keras.callbacks.Callback):
         speed = self.examples / (self._trained - self._epoch_started)
         per_epoch = (now - self._started) / (epoch + 1 - self._first_epoch)
         metrics = "  ".join(f"{name} {logs[name]:.4f}" for name in _LOGGED if name in logs)
-        note = f"epoch {epoch + 1}/{epochs}  {metrics}  {speed:,.0f} images/s"
-        if self._bar:
+        if self._bar:  # within 80 columns
+            accuracy = logs.get("val_accuracy", logs["accuracy"])
+            note = f"{epoch + 1}/{epochs}  accuracy {accuracy:.3f}  {speed:,.0f} images/s"
             self._bar.update(self._task, note=note)
         else:
-            left = per_epoch * (epochs - epoch - 1)
-            self._console.print(f"{self.label}  {note}  {_clock(left)} left", soft_wrap=True)
+            self._console.print(
+                f"{self.label}  epoch {epoch + 1}/{epochs}  {metrics}  {speed:,.0f} images/s  "
+                f"{_clock(per_epoch * (epochs - epoch - 1))} left",
+                soft_wrap=True,
+            )
 
     def on_train_end(self, logs=None):
         if self._bar:

@@ -1,132 +1,64 @@
-"""What `train` and `distill` share: data, settings, progress, and the final table."""
+"""What `train` and `distill` share: from options to a workspace, and the final table."""
 
-import dataclasses
 import logging
+
+import click
 
 from keras_logitkd.cli import tables
 from keras_logitkd.cli.progress import TrainingProgress
-from keras_logitkd.data import catalog
-from keras_logitkd.data.dataset import split_validation
-from keras_logitkd.training import fit, teachers
-from keras_logitkd.training.recipes import recipe_for
-from keras_logitkd.training.run_directory import RunDirectory
-from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.training.models import count_parameters
+from keras_logitkd.training.workspace import open_workspace
 
-RESULT_COLUMNS = (
-    "role",
-    "model",
-    "test accuracy",
-    "parameters",
-    "agreement",
-    "seconds",
-    "saved as",
-)
+_COLUMNS = ("role", "model", "test accuracy", "parameters", "agreement", "seconds")
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """A distillation that is done: its directory, final numbers and teachers."""
-
-    directory: RunDirectory
-    result: dict
-    teachers: list
-
-
-@dataclasses.dataclass(frozen=True)
-class Session:
-    """Runs of one command: they share data, recipe, seed and runs directory."""
-
-    dataset: object
-    recipe: object
-    common: dict
-    runs_dir: str
-    resume: bool
-
-    def train(self, model, name=None):
-        """Trains a zoo model on hard labels. Returns (directory, result)."""
-        settings = RunSettings(model=model, recipe=self.recipe, **self.common)
-        return self._run(settings, name)
-
-    def distill(self, student, teacher, loss, alpha, name=None, teacher_epochs=None):
-        """Distils into a zoo model, training teachers by name first. Returns an `Outcome`."""
-        settings = RunSettings(
-            model=student, recipe=self.recipe, loss=loss, alpha=alpha, **self.common
-        )
-        ensemble = teachers.resolve(
-            teacher,
-            self.dataset,
-            settings,
-            self.runs_dir,
-            epochs=teacher_epochs,
-            resume=self.resume,
-            progress=self._progress,
-        )
-        identities = tuple(member.identity for member in ensemble)
-        settings = dataclasses.replace(settings, teachers=identities)
-        loaders = [member.load for member in ensemble]
-        directory, result = self._run(settings, name, loaders)
-        return Outcome(directory, result, ensemble)
-
-    def _run(self, settings, name, loaders=()):
-        directory = RunDirectory(self.runs_dir, name or settings.default_name())
-        result = fit.run(
-            settings,
-            self.dataset,
-            directory,
-            teachers=loaders,
-            resume=self.resume,
-            callbacks=self._progress(settings),
-        )
-        return directory, result
-
-    def _progress(self, settings):
-        kept, _ = split_validation(self.dataset.train.labels, settings.recipe.validation)
-        return [TrainingProgress(f"{settings.model} {settings.objective}", len(kept))]
-
-
-def open_session(given, recipe_fields):
-    """Loads the data and settles the recipe.
-
-    Args:
-        given: the command's options.
-        recipe_fields: recipe fields from the command line; None leaves the recipe's own.
-
-    Returns:
-        A `Session`.
-    """
+def workspace_of(given, recipe_fields):
+    """Returns the `Workspace` of a command's options, with progress on stderr."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("keras_logitkd").setLevel(logging.INFO)
-    dataset = catalog.load(given["dataset"], given["data_dir"])
-    recipe = recipe_for(given["dataset"], dataset.image_shape).replace(**recipe_fields)
-    common = {name: given[name] for name in ("dataset", "data_dir", "seed", "views")}
-    return Session(dataset, recipe, common, given["runs_dir"], given["resume"])
+    return open_workspace(
+        given["dataset"],
+        given["runs_dir"],
+        data_dir=given["data_dir"],
+        recipe_fields=recipe_fields,
+        seed=given["seed"],
+        views=given["views"],
+        resume=given["resume"],
+        progress=TrainingProgress,
+    )
 
 
-def result_row(role, model, result, directory):
-    """A row of the final table for a run."""
+def print_results(runs):
+    """Prints the final table of finished runs and where their networks are.
+
+    Args:
+        runs: dict of role ("student", "baseline", ...) to (model name, `Run`).
+    """
+    rows, places = [], []
+    for role, (model, run) in runs.items():
+        rows.extend(_teacher_row(teacher, run) for teacher in run.teachers)
+        rows.append(_row(role, model, run.result))
+        places.append(f"{role} saved as {run.directory.path / run.result['model_file']}")
+    tables.print_table(_COLUMNS, rows)
+    for place in places:
+        click.echo(place)
+
+
+def _row(role, model, result):
     return (
         role,
         model,
         tables.percent(result["test_accuracy"]),
         tables.integer(result["parameters"]),
         tables.percent(result.get("test_agreement")),
-        tables.seconds(result["seconds"]),
-        str(directory.path / result["model_file"]),
+        tables.seconds(result.get("seconds")),
     )
 
 
-def teacher_row(teacher, student_result):
-    """A row of the final table for a teacher; of a file only its accuracy is known."""
-    result = teacher.result()
-    if result is None:
-        accuracy = student_result["teacher_test_accuracy"]
-        return ("teacher", teacher.label, tables.percent(accuracy), "-", "-", "-", teacher.label)
-    return (
-        "teacher",
-        teacher.label,
-        tables.percent(result["test_accuracy"]),
-        tables.integer(result["parameters"]),
-        "-",
-        tables.seconds(result["seconds"]),
-        teacher.identity,
-    )
+def _teacher_row(teacher, run):
+    """The row of a teacher; a file has no training of ours, in an ensemble no accuracy either."""
+    result = teacher.result() or {
+        "test_accuracy": run.result["teacher_test_accuracy"] if len(run.teachers) == 1 else None,
+        "parameters": count_parameters(teacher.load()),
+    }
+    return _row("teacher", teacher.label, result)

@@ -1,4 +1,4 @@
-"""What identifies a run: everything that its result depends on."""
+"""The settings of a run: everything that its result depends on."""
 
 import dataclasses
 import hashlib
@@ -6,6 +6,9 @@ import json
 import re
 
 from keras_logitkd.training.recipes import Recipe
+
+# Say where things were found; they make no other run.
+_RECORDS = ("data_dir", "teacher")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +26,8 @@ class RunSettings:
         alpha: weight of the distillation loss. Defaults to 0.
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
         view_seed: of the views. Defaults to 0, whatever `seed` is.
-        data_dir: where datasets are. No part of the identity.
+        teacher: the teachers as they were asked for, for the record.
+        data_dir: where datasets are, for the record.
     """
 
     model: str
@@ -35,6 +39,7 @@ class RunSettings:
     alpha: float = 0.0
     views: int | None = None
     view_seed: int = 0
+    teacher: str | None = None
     data_dir: str | None = None
 
     @property
@@ -62,7 +67,7 @@ class RunSettings:
 
     def default_name(self):
         """Returns the run's name where the user gives none: equal settings, equal name."""
-        identity = {**self.to_config(), "data_dir": None}
+        identity = {**self.to_config(), **dict.fromkeys(_RECORDS)}
         text = json.dumps(identity, sort_keys=True).encode()
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         readable = f"{dataset}-{self.model}-{self.objective}-s{self.seed}"
@@ -74,7 +79,7 @@ def differing_settings(first, second):
     """Returns the names of the settings in which two configs differ, where data is apart."""
     ours, theirs = _flat(first), _flat(second)
     names = sorted(set(ours) | set(theirs))
-    return [name for name in names if name != "data_dir" and ours.get(name) != theirs.get(name)]
+    return [name for name in names if name not in _RECORDS and ours.get(name) != theirs.get(name)]
 
 
 def _flat(config):

@@ -59,6 +59,10 @@ DISTILL = ("distill", "--student", "wrn-10-1")
         ((*DISTILL, "--alpha", "1.5"), ("--alpha", "1.5", "0<=x<=1")),
         ((*DISTILL, "--loss", "l1"), ("--loss", "l1", "mse")),
         ((*DISTILL, "--switch-epoch", "3"), ("--switch-epoch", "sequential")),
+        (
+            (*DISTILL, "--loss", "sequential", "--epochs", "3", "--switch-epoch", "3"),
+            ("--switch-epoch", "1..2", "Received: 3"),
+        ),
         ((*DISTILL, "--dataset", "no_such_set"), ("no_such_set", "digits", "folder:PATH")),
         ((*DISTILL, "--teacher", "missing.keras"), ("--teacher", "missing.keras")),
         ((*DISTILL, "--teacher", "junk.keras"), ("junk.keras", "not a .keras")),

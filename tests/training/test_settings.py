@@ -21,9 +21,10 @@ def test_config_round_trip_through_json():
     assert config["kind"] == "distill"
 
 
-def test_default_name_depends_on_every_setting_but_the_data_dir():
+def test_default_name_depends_on_every_setting_but_where_things_are():
     name = SETTINGS.default_name()
-    assert name == dataclasses.replace(SETTINGS, data_dir="/elsewhere").default_name()
+    elsewhere = dataclasses.replace(SETTINGS, data_dir="/elsewhere", teacher="a.keras")
+    assert elsewhere.default_name() == name
     changed = [
         {"seed": 1},
         {"alpha": 0.8},

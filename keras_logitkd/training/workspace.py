@@ -1,0 +1,149 @@
+"""Training and distilling by name: what the runs of one job share, and how they depend."""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras_logitkd.data import catalog
+from keras_logitkd.data.dataset import Dataset, split_validation
+from keras_logitkd.training import fit
+from keras_logitkd.training import teachers as teachers_by_name
+from keras_logitkd.training.recipes import Recipe, recipe_for
+from keras_logitkd.training.run_directory import RunDirectory
+from keras_logitkd.training.settings import RunSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run that is done.
+
+    Args:
+        directory: its `RunDirectory`.
+        result: the final numbers, as in result.json.
+        teachers: its `Teacher`s; none on hard labels.
+    """
+
+    directory: RunDirectory
+    result: dict
+    teachers: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """Data, recipe, seed and place that several runs share.
+
+    Args:
+        dataset: a `Dataset`.
+        recipe: the `Recipe` of what is trained; a teacher by name has its own.
+        runs_dir: where the run directories are.
+        seed: of initial weights and order. Defaults to 0.
+        views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
+        data_dir: where the dataset came from, for the record.
+        resume: whether unfinished runs are continued. Defaults to False: they begin again.
+        progress: function from a run's label and its number of training examples to a Keras
+            callback. Defaults to None: silence.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    runs_dir: str
+    seed: int = 0
+    views: int | None = None
+    data_dir: str | None = None
+    resume: bool = False
+    progress: Callable | None = None
+
+    def train(self, model, name=None):
+        """Trains a zoo model on hard labels, or finds the finished run.
+
+        Args:
+            model: zoo name.
+            name: of the run directory. Defaults to one made from the settings.
+
+        Returns:
+            A `Run`.
+
+        Raises:
+            ValueError: As `fit.run` does.
+        """
+        return self._run(self._settings(model), name)
+
+    def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
+        """Distils into a zoo model; a teacher by name is trained first where it is not yet.
+
+        Args:
+            student: zoo name.
+            teacher: zoo names and .keras files, separated by commas. Defaults to the recipe's.
+            loss: as `losses.get` reads it. Defaults to `"mse"`.
+            alpha: weight of the distillation loss. Defaults to 1.
+            name: of the run directory. Defaults to one made from the settings.
+            teacher_epochs: epochs of a teacher by name. Defaults to its recipe's.
+
+        Returns:
+            A `Run`.
+
+        Raises:
+            ValueError: As `fit.run` and `teachers.resolve` do.
+        """
+        teacher = teacher or self.recipe.teacher
+        settings = self._settings(student, loss=loss, alpha=alpha, teacher=teacher)
+        teachers = teachers_by_name.resolve(
+            teacher,
+            self.dataset,
+            settings,
+            self.runs_dir,
+            epochs=teacher_epochs,
+            resume=self.resume,
+            progress=self._callbacks,
+        )
+        identities = tuple(member.identity for member in teachers)
+        return self._run(dataclasses.replace(settings, teachers=identities), name, teachers)
+
+    def _settings(self, model, **fields):
+        return RunSettings(
+            model=model,
+            dataset=self.dataset.name,
+            recipe=self.recipe,
+            seed=self.seed,
+            views=self.views,
+            data_dir=self.data_dir,
+            **fields,
+        )
+
+    def _run(self, settings, name, teachers=()):
+        directory = RunDirectory(self.runs_dir, name or settings.default_name())
+        result = fit.run(
+            settings,
+            self.dataset,
+            directory,
+            teachers=[member.load for member in teachers],
+            resume=self.resume,
+            callbacks=self._callbacks(settings),
+        )
+        return Run(directory, result, tuple(teachers))
+
+    def _callbacks(self, settings):
+        if self.progress is None:
+            return []
+        examples, _ = split_validation(self.dataset.train.labels, settings.recipe.validation)
+        return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
+
+
+def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
+    """Loads a dataset and settles its recipe.
+
+    Args:
+        dataset: specification as `catalog.load` takes it.
+        runs_dir: where the run directories are.
+        data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
+        recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        **fields: other fields of the `Workspace`.
+
+    Returns:
+        A `Workspace`.
+
+    Raises:
+        ValueError: If there is no such dataset, or a field is out of range.
+    """
+    data = catalog.load(dataset, data_dir)
+    recipe = recipe_for(dataset, data.image_shape).replace(**(recipe_fields or {}))
+    return Workspace(data, recipe, runs_dir, data_dir=data_dir, **fields)
