@@ -76,18 +76,32 @@ class _Run:
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
 
     def execute(self):
-        distiller = self._compiled()
+        """Trains, saves the network, and returns the final numbers."""
         checkpointer = Checkpointer(self.directory)
+        seconds = self._train(checkpointer)
+        file = self.directory.model_file(self.settings.kind)
+        with replacing(file) as partial:
+            to_stock(self.network).save(partial)
+        result = self._final_numbers(checkpointer) | {
+            "seconds": round(seconds, 2),
+            "model_file": file.name,
+            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        }
+        self.directory.finish(result)
+        return result
+
+    def _train(self, checkpointer):
+        """Trains from the last checkpoint on. Returns the seconds of all epochs."""
+        distiller = self._compiled()
         distiller.optimizer.build(distiller.trainable_variables)
         initial_epoch = checkpointer.restore(distiller)
+        steps = pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
         started = time.monotonic()
         distiller.fit(
             self._train_data(initial_epoch),
             epochs=self.recipe.epochs,
             initial_epoch=initial_epoch,
-            steps_per_epoch=pipeline.steps_per_epoch(
-                len(self.train_indices), self.recipe.batch_size
-            ),
+            steps_per_epoch=steps,
             validation_data=self._validation_data(),
             callbacks=[
                 _StopAtNonFinite(),
@@ -98,18 +112,7 @@ class _Run:
             shuffle=False,
             verbose=0,
         )
-        seconds = time.monotonic() - started
-        file = self.directory.model_file(self.settings.kind)
-        with replacing(file) as partial:
-            to_stock(self.network).save(partial)
-        result = self._final_numbers(checkpointer)
-        result |= {
-            "seconds": round(checkpointer.seconds_before + seconds, 2),
-            "model_file": file.name,
-            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        }
-        self.directory.finish(result)
-        return result
+        return checkpointer.seconds_before + time.monotonic() - started
 
     def _compiled(self):
         distiller = Distiller(

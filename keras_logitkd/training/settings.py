@@ -19,6 +19,7 @@ class RunSettings:
         model: zoo name of the network that is trained.
         dataset: dataset as the catalog takes it.
         recipe: a `Recipe`.
+        fingerprint: of the dataset's content: other images under the same name are another run.
         seed: of the initial weights and the order. Defaults to 0.
         teachers: identities of the teachers: names of their runs, or file hashes. Defaults to
             none, which is training on hard labels.
@@ -33,6 +34,7 @@ class RunSettings:
     model: str
     dataset: str
     recipe: Recipe
+    fingerprint: str | None = None
     seed: int = 0
     teachers: tuple[str, ...] = ()
     loss: str | None = None

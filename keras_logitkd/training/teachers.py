@@ -77,6 +77,7 @@ def _teacher_settings(name, dataset, student, epochs):
         model=name,
         dataset=student.dataset,
         recipe=recipe.replace(epochs=epochs),
+        fingerprint=student.fingerprint,
         view_seed=student.view_seed,
         data_dir=student.data_dir,
     )

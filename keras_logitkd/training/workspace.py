@@ -103,6 +103,7 @@ class Workspace:
             model=model,
             dataset=self.dataset.name,
             recipe=self.recipe,
+            fingerprint=self.dataset.fingerprint(),
             seed=self.seed,
             views=self.views,
             data_dir=self.data_dir,

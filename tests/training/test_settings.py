@@ -30,6 +30,7 @@ def test_default_name_depends_on_every_setting_but_where_things_are():
         {"alpha": 0.8},
         {"loss": "mse"},
         {"views": 4},
+        {"fingerprint": "0123"},
         {"view_seed": 1},
         {"teachers": ()},
         {"recipe": SETTINGS.recipe.replace(epochs=3)},

@@ -1,6 +1,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 import pytest
 
 from keras_logitkd.data.dataset import split_validation
@@ -55,3 +56,15 @@ def test_progress_is_told_what_is_trained(workspace):
         "wrn-10-1", "wrn-10-1", alpha=0.5, teacher_epochs=1
     )
     assert sorted(told) == [("wrn-10-1 ce", 48), ("wrn-10-1 mse+a0.5", 48)]
+
+
+def test_other_images_under_the_same_name_are_another_run(workspace, tmp_path):
+    first = workspace.train("wrn-10-1", name="same")
+    labels = np.roll(workspace.dataset.train.labels, 1)
+    changed = dataclasses.replace(
+        workspace.dataset, train=dataclasses.replace(workspace.dataset.train, labels=labels)
+    )
+    other = dataclasses.replace(workspace, dataset=changed)
+    with pytest.raises(ValueError, match=r"other settings \(fingerprint\)"):
+        other.train("wrn-10-1", name="same")
+    assert first.directory.read_result() == first.result
