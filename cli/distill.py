@@ -37,7 +37,7 @@ _DEFAULT_TEMPERATURE = 4.0
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1),
+    type=options.Share(),
     default=1.0,
     show_default=True,
     help="Weight of the distillation loss beside the hard loss.",
@@ -80,6 +80,8 @@ def _objective(loss, temperature, switch_epoch, epochs):
     if loss == "kl":
         return kl
     switch_epoch = epochs // 2 if switch_epoch is None else switch_epoch
+    if epochs < 2:
+        raise click.UsageError(f"'--loss sequential' needs '--epochs' of at least 2, not {epochs}")
     if not 1 <= switch_epoch < epochs:
         raise click.UsageError(
             f"'--switch-epoch' must lie in 1..{epochs - 1} of {epochs} epochs. "

@@ -33,8 +33,8 @@ def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):
 
     spec = dataset or (settings.dataset if settings else "digits")
     data = catalog.load(spec, data_dir or (settings.data_dir if settings else None))
-    own = settings is not None and spec == settings.dataset
-    augmentation = (settings.recipe if own else recipe_for(spec, data.image_shape)).augmentation
+    recipe = settings.recipe if settings else recipe_for(spec, data.image_shape)
+    augmentation = models.fitting_augmentation(recipe.augmentation, networks[0])
     for path, network in zip(files, networks, strict=True):
         models.check_fits(
             network, data, augmentation.output_shape(data.image_shape), f"Model {path}"

@@ -53,6 +53,19 @@ class Temperature(click.ParamType):
             number = float("nan")
         if not number >= 0:
             self.fail(f"{value!r} is not a number in [0, inf]", param, ctx)
+        return abs(number)  # of -0
+
+
+class Share(click.FloatRange):
+    """A number in [0, 1]; unlike click's range, no nan."""
+
+    def __init__(self):
+        super().__init__(0, 1)
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is not in the range 0<=x<=1.", param, ctx)
         return number
 
 

@@ -42,6 +42,8 @@ _COLUMNS = (
 
 
 def _row(name, config, result):
+    if config is None:
+        return (name, *[None] * (len(_COLUMNS) - 2), "damaged")
     finished = result is not None
     return (
         name,

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -37,6 +38,11 @@ def fold_class_weight(arguments):
 
         arguments["x"] = x.map(weigh)
         arguments["class_weight"] = None
+    elif isinstance(x, keras.utils.PyDataset) and _has_dict_targets(x[0]):
+        raise ValueError(
+            "`class_weight` with targets in a dictionary needs arrays or a tf.data.Dataset. "
+            f"Received: {type(x).__name__}"
+        )
 
 
 def _has_dict_targets(spec):

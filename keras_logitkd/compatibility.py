@@ -40,6 +40,7 @@ def check_student(student):
         )
     if ends_in_softmax(student):
         raise ValueError(_softmax_message("student", student))
+    _check_one_output("student", student)
 
 
 def check_teacher(teacher, student):
@@ -55,6 +56,7 @@ def check_teacher(teacher, student):
         )
     if ends_in_softmax(teacher):
         raise ValueError(_softmax_message("teacher", teacher))
+    _check_one_output("teacher", teacher)
     for what in ("inputs", "outputs"):
         theirs, ours = _shape(teacher, what), _shape(student, what)
         if theirs and ours and not _compatible(theirs, ours):
@@ -63,6 +65,20 @@ def check_teacher(teacher, student):
                 f"`teacher` and `student` must have the same {noun}. Received: teacher "
                 f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
             )
+
+
+def _check_one_output(role, model):
+    is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
+    if is_known and not is_one_tensor(model.output_shape):
+        raise ValueError(
+            f"`{role}` must have one output, a tensor of logits. Received: model {model.name!r} "
+            f"with outputs {model.output_shape}"
+        )
+
+
+def is_one_tensor(shape):
+    """Whether a model's `input_shape` or `output_shape` is that of one tensor, in no structure."""
+    return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
 
 
 def _softmax_message(role, model):

@@ -284,7 +284,8 @@ def _with_gradient(value_and_gradient, teacher, student):
 def _check_logits(teacher_logits, student_logits):
     teacher = ops.cast(ops.convert_to_tensor(teacher_logits), "float32")
     student = ops.cast(ops.convert_to_tensor(student_logits), "float32")
-    if len(teacher.shape) < 2 or len(student.shape) < 2 or teacher.shape[-1] != student.shape[-1]:
+    same_rank = len(teacher.shape) == len(student.shape) >= 2
+    if not same_rank or teacher.shape[-1] != student.shape[-1]:
         raise ValueError(
             "Teacher and student logits must both have shape (batch, classes) with the same "
             f"classes. Received: teacher {tuple(teacher.shape)}, student {tuple(student.shape)}"

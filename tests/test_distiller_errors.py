@@ -197,3 +197,13 @@ def test_set_teacher_checks_as_the_constructor_does():
     for bad in (network(7), ending_in_softmax("dense"), Subclassed(), "x", []):
         with pytest.raises(ValueError, match="`teacher`"):
             distiller.set_teacher(bad)
+
+
+def test_two_outputs_are_refused():
+    inputs = keras.Input((6,))
+    two = keras.Model(inputs, [keras.layers.Dense(3)(inputs), keras.layers.Dense(3)(inputs)])
+    one = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="`teacher` must have one output"):
+        Distiller(two, one)
+    with pytest.raises(ValueError, match="`student` must have one output"):
+        Distiller(one, two)

@@ -63,6 +63,14 @@ class Dataset:
     train: Split
     test: Split
 
+    def __post_init__(self):
+        for split in (self.train, self.test):
+            if not len(split):
+                raise DataError(
+                    f"Dataset {self.name!r} has no {split.name} examples: it is too small to hold "
+                    "some out, or that part is empty"
+                )
+
     @property
     def num_classes(self):
         return len(self.class_names)

@@ -133,12 +133,19 @@ def hold_in_memory(images):
 
 def _class_files(name, root):
     """Lists a folder of class folders: class names, sorted paths, int32 labels."""
+    # Hidden entries and __MACOSX are what operating systems leave in copied folders.
     folders = sorted(
-        entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        entry
+        for entry in root.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "__"))
     )
     paths, labels = [], []
     for label, folder in enumerate(folders):
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+        files = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+        )
         if not files:
             raise DataError(
                 f"{name}: no images in the class folder {folder}. "

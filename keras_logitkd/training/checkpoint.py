@@ -31,14 +31,14 @@ class Checkpointer(keras.callbacks.Callback):
         progress = self.directory.read_progress()
         if progress is None:
             return 0
-        distiller.load_weights(self.directory.checkpoint_file(progress["epoch"]))
+        _load_weights(distiller, self.directory.checkpoint_file(progress["epoch"]))
         self.rows, self.best = progress["rows"], progress["best"]
         self.seconds_before = progress["seconds"]
         return progress["epoch"]
 
     def load_best(self, network):
         """Loads the weights of the best epoch into a network."""
-        network.load_weights(self.directory.best_file)
+        _load_weights(network, self.directory.best_file)
 
     def on_train_begin(self, logs=None):
         self._started = time.monotonic()
@@ -66,3 +66,12 @@ class Checkpointer(keras.callbacks.Callback):
         write_json(self.directory.progress_file, progress)
         self.directory.write_metrics(self.rows)
         self.directory.checkpoint_file(epochs_done - 1).unlink(missing_ok=True)
+
+
+def _load_weights(model, file):
+    try:
+        model.load_weights(file)
+    except Exception as error:  # Keras raises whatever its HDF5 reader raises.
+        raise ValueError(
+            f"The checkpoint {file} is missing or damaged. Run again without --resume to begin anew"
+        ) from error

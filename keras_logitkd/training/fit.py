@@ -50,7 +50,8 @@ def run(settings, dataset, directory, teachers=(), resume=False, callbacks=()):
             f"{directory.path} holds a run with other settings ({', '.join(names)}). "
             "Give another name, or remove it"
         )
-    if (result := directory.read_result()) is not None:
+    model_file = directory.model_file(settings.kind)
+    if (result := directory.read_result()) is not None and model_file.is_file():
         _log.info("%s is finished already", directory.name)
         return result
     directory.start(config)
@@ -161,6 +162,10 @@ class _Run:
     def _final_numbers(self, checkpointer):
         batches = self._evaluation_batches(self.dataset.test)
         logits, labels = evaluation.predict(self.network, batches)
+        if not np.isfinite(logits).all():
+            raise FloatingPointError(
+                "The trained network's logits are not finite. Lower the learning rate"
+            )
         metrics = evaluation.classification_metrics(logits, labels)
         result = {f"test_{name}": value for name, value in metrics.items()}
         last = checkpointer.rows[-1]
@@ -195,11 +200,12 @@ class _Run:
 
 
 class _StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a run whose loss is not a number any more."""
+    """Ends a run whose numbers are not finite any more."""
 
     def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"The loss became {logs['loss']} in epoch {epoch + 1}. Lower the learning rate, "
-                "or check the data"
-            )
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"The {name} became {value} in epoch {epoch + 1}. Lower the learning rate, "
+                    "or check the data"
+                )

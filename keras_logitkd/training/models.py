@@ -1,5 +1,6 @@
 """Networks that take raw pixels: zoo models behind a Normalization layer, and model files."""
 
+import dataclasses
 import math
 import pathlib
 import zipfile
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_logitkd import zoo
+from keras_logitkd.compatibility import is_one_tensor
 from keras_logitkd.data.statistics import channel_statistics
 from keras_logitkd.logits import ends_in_softmax
 from keras_logitkd.training.recipes import UNIT
@@ -16,12 +18,12 @@ from keras_logitkd.training.recipes import UNIT
 def normalization_of(recipe, dataset):
     """Returns (mean, std) of each channel in raw pixel units, two tuples of float.
 
-    They are the recipe's; where it has none, those of the training split.
+    They are the recipe's; what it does not have is measured on the training split.
     """
-    if recipe.mean is not None and recipe.std is not None:
-        mean, std = UNIT * np.array(recipe.mean), UNIT * np.array(recipe.std)
-    else:
-        mean, std = channel_statistics(dataset.train)
+    given = recipe.mean is not None and recipe.std is not None
+    mean, std = (None, None) if given else channel_statistics(dataset.train)
+    mean = mean if recipe.mean is None else UNIT * np.array(recipe.mean)
+    std = std if recipe.std is None else UNIT * np.array(recipe.std)
     channels = dataset.image_shape[-1]
     if len(mean) != channels or len(std) != channels:
         raise ValueError(
@@ -109,6 +111,14 @@ def load_model(path):
     return model
 
 
+def fitting_augmentation(augmentation, model):
+    """Returns the augmentation with the side of a resized crop that a model takes, if it is one."""
+    side = model.inputs[0].shape[1] if getattr(model, "inputs", None) else None
+    if augmentation.resized_crop is None or side is None:
+        return augmentation
+    return dataclasses.replace(augmentation, resized_crop=side)
+
+
 def check_fits(model, dataset, input_shape, what):
     """Raises ValueError where a model does not take these images or know these classes.
 
@@ -118,8 +128,12 @@ def check_fits(model, dataset, input_shape, what):
         input_shape: (height, width, channels) of the images as the pipeline gives them.
         what: how to name the model in the error.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(f"{what} must have one input and one output")
+    known = getattr(model, "inputs", None) and getattr(model, "outputs", None)
+    if not known or not (is_one_tensor(model.input_shape) and is_one_tensor(model.output_shape)):
+        raise ValueError(
+            f"{what} must be a built functional or Sequential model with one tensor of images in "
+            f"and one of logits out. Received: {type(model).__name__} {model.name!r}"
+        )
     takes, gives = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
     fits = len(takes) == 3 and all(
         a is None or b is None or a == b for a, b in zip(takes, input_shape, strict=True)

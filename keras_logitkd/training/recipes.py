@@ -1,6 +1,7 @@
 """Recipes: how a network is trained on a dataset, one row of data each."""
 
 import dataclasses
+import math
 
 from keras_logitkd.data.augment import Augmentation
 
@@ -44,6 +45,10 @@ class Recipe:
     teacher: str = _field("The usual teacher.", "wrn-28-4")
 
     def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(part, float) and not math.isfinite(part) for part in numbers):
+                raise ValueError(f"`{name}` must be finite. Received: {name}={value}")
         for name, allowed, holds in _BOUNDS:
             if not holds(getattr(self, name)):
                 raise ValueError(

@@ -28,8 +28,18 @@ class RunDirectory:
                 "`name` must be letters, digits and ._,+=- and begin with a letter or digit. "
                 f"Received: name={name!r}"
             )
-        self.name = name
-        self.path = pathlib.Path(runs_dir) / name
+        self._place(pathlib.Path(runs_dir) / name)
+
+    @classmethod
+    def at(cls, path):
+        """Returns the directory of a run that exists, whatever it is called."""
+        run = cls.__new__(cls)
+        run._place(pathlib.Path(path).resolve())
+        return run
+
+    def _place(self, path):
+        self.name = path.name
+        self.path = path
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
@@ -90,7 +100,8 @@ class RunDirectory:
 
     def _checkpoint_files(self):
         checkpoints = self.path.glob("checkpoint-*.weights.h5")
-        return (self.progress_file, self.best_file, *checkpoints)
+        partial = self.path.glob(".[0-9]*.*")  # of a process that was killed
+        return (self.progress_file, self.best_file, *checkpoints, *partial)
 
 
 @contextlib.contextmanager
@@ -111,23 +122,31 @@ def write_json(path, content):
 
 
 def list_runs(runs_dir):
-    """Returns (name, config, result or None) of every run below a directory, by name."""
+    """Returns (name, config, result) of every run below a directory, by name.
+
+    The result of an unfinished run is None, and so is the config of a damaged one.
+    """
     runs = []
     for config_file in sorted(pathlib.Path(runs_dir).glob("*/config.json")):
-        run = RunDirectory(runs_dir, config_file.parent.name)
-        runs.append((run.name, run.read_config(), run.read_result()))
+        run = RunDirectory.at(config_file.parent)
+        try:
+            runs.append((run.name, run.read_config(), run.read_result()))
+        except ValueError:
+            runs.append((run.name, None, None))
     return runs
 
 
 def _read_json(path):
+    """Returns the JSON object in a file, or None where there is no file."""
     try:
-        text = path.read_text()
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    try:
-        return json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path} is damaged: it is not a JSON object with entries")
+    return content
 
 
 def locate_model(file_or_run, runs_dir):
@@ -148,7 +167,7 @@ def locate_model(file_or_run, runs_dir):
         return path, None
     for directory in (path, pathlib.Path(runs_dir) / path):
         if (directory / "config.json").is_file():
-            run = RunDirectory(directory.parent, directory.name)
+            run = RunDirectory.at(directory)
             config = run.read_config()
             if run.read_result() is None:
                 raise ValueError(f"The run {directory} is not finished. Continue it with --resume")

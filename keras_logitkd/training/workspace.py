@@ -1,6 +1,7 @@
 """Training and distilling by name: what the runs of one job share, and how they depend."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 from keras_logitkd.data import catalog
@@ -101,7 +102,7 @@ class Workspace:
     def _settings(self, model, **fields):
         return RunSettings(
             model=model,
-            dataset=self.dataset.name,
+            dataset=_absolute(self.dataset.name),
             recipe=self.recipe,
             fingerprint=self.dataset.fingerprint(),
             seed=self.seed,
@@ -111,7 +112,7 @@ class Workspace:
         )
 
     def _run(self, settings, name, teachers=()):
-        directory = RunDirectory(self.runs_dir, name or settings.default_name())
+        directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
         result = fit.run(
             settings,
             self.dataset,
@@ -127,6 +128,12 @@ class Workspace:
             return []
         examples, _ = split_validation(self.dataset.train.labels, settings.recipe.validation)
         return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
+
+
+def _absolute(spec):
+    """A dataset's specification that means the same from every working directory."""
+    kind, _, path = spec.partition(":")
+    return f"{kind}:{os.path.abspath(path)}" if kind in ("npz", "folder") else spec
 
 
 def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):

@@ -57,6 +57,10 @@ DISTILL = ("distill", "--student", "wrn-10-1")
         ((*DISTILL, "--loss", "kl", "--tau", "x"), ("--tau", "'x'", "[0, inf]")),
         ((*DISTILL, "--tau", "3"), ("--tau", "mse")),
         ((*DISTILL, "--alpha", "1.5"), ("--alpha", "1.5", "0<=x<=1")),
+        ((*DISTILL, "--alpha", "nan"), ("--alpha", "nan", "0<=x<=1")),
+        ((*DISTILL, "--mean", "nan"), ("`mean`", "finite", "nan")),
+        ((*DISTILL, "--loss", "sequential", "--epochs", "1"), ("--epochs", "at least 2")),
+        ((*DISTILL, "--teacher", "two.keras"), ("two.keras", "one tensor", "Functional")),
         ((*DISTILL, "--loss", "l1"), ("--loss", "l1", "mse")),
         ((*DISTILL, "--switch-epoch", "3"), ("--switch-epoch", "sequential")),
         (
@@ -91,6 +95,9 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, parts):
     own_model(5).save(tmp_path / "five.keras")
     own_model(activation="softmax").save(tmp_path / "softmax.keras")
     own_model(shape=(9, 9, 1)).save(tmp_path / "large.keras")
+    inputs = keras.Input((8, 8, 1))
+    logits = keras.layers.Dense(10)(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, {"logits": logits}).save(tmp_path / "two.keras")
     code, out, err = run(*arguments)
     assert code == 2
     assert out == ""
@@ -237,3 +244,35 @@ def test_help_is_immediate_and_imports_no_tensorflow():
         times.append(time.perf_counter() - started)
     assert "distill" in done.stdout
     assert min(times) < 0.5
+
+
+def test_runs_lists_the_others_beside_a_damaged_one(run, tmp_path):
+    for name, config in (("broken", "[]"), ("empty copy", "{}"), ("cut", '{"kind"')):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text(config)
+    own_model().save(tmp_path / "own.keras")
+    run(*DISTILL, "--teacher", "own.keras", "--name", "whole", *QUICK)
+    code, out, _ = run("runs", "--json")
+    assert code == 0
+    states = {row["run"]: row["state"] for row in json.loads(out)}
+    assert states == {
+        "broken": "damaged",
+        "cut": "damaged",
+        "empty copy": "damaged",
+        "whole": "finished",
+    }
+    code, _, err = run("evaluate", "broken")
+    assert code == 2
+    assert "broken/config.json is damaged" in err
+
+
+def test_run_is_evaluated_from_its_own_directory(run, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 8, 8, 1), dtype="uint8"), np.arange(40) % 2
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    run("train", "--model", "wrn-10-1", "--dataset", "npz:own.npz", "--name", "a",
+        *QUICK, "--resized-crop", "6")  # fmt: skip
+    monkeypatch.chdir(tmp_path / "runs" / "a")
+    code, out, err = run("evaluate", ".", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["examples"] == 40

@@ -129,10 +129,26 @@ def test_resumed_run_equals_the_uninterrupted_one(
     ]
 
 
+def test_run_killed_while_saving_resumes_without_training(tiny, settings, tmp_path, monkeypatch):
+    def die(network):
+        raise KilledError
+
+    directory = RunDirectory(tmp_path, "r")
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "to_stock", die)
+        with pytest.raises(KilledError):
+            fit.run(settings, tiny, directory)
+    written = directory.metrics_file.read_bytes()
+    resumed = fit.run(settings, tiny, directory, resume=True)
+    assert resumed["test_loss"] == fit.run(settings, tiny, RunDirectory(tmp_path, "w"))["test_loss"]
+    assert directory.metrics_file.read_bytes() == written
+
+
 def test_finished_run_is_reported_without_training(tiny, settings, tmp_path):
     directory = RunDirectory(tmp_path, "r")
     directory.start(settings.to_config())
     directory.finish({"test_accuracy": 0.25})
+    directory.model_file("train").write_text("")
 
     def load():
         raise AssertionError("the teacher must not be loaded")
@@ -152,7 +168,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(tiny, settings, tmp_path
 def test_loss_that_is_not_finite_stops_the_run(tiny, settings, tmp_path):
     recipe = settings.recipe.replace(learning_rate=1e20, epochs=3)
     directory = RunDirectory(tmp_path, "r")
-    with pytest.raises(FloatingPointError, match="The loss became .* Lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="became (nan|inf) .* Lower the learning rate"):
         fit.run(dataclasses.replace(settings, recipe=recipe), tiny, directory)
     assert directory.read_result() is None
 
@@ -194,3 +210,23 @@ def models_of_recipes():
     from keras_logitkd.training.recipes import RECIPES
 
     return RECIPES
+
+
+def test_damaged_checkpoint_is_named(tiny, settings, tmp_path):
+    directory = RunDirectory(tmp_path, "r")
+    with pytest.raises(KilledError):
+        fit.run(settings, tiny, directory, callbacks=[KillAfter(1)])
+    directory.checkpoint_file(1).write_bytes(b"cut")
+    (directory.path / ".123.checkpoint-2.weights.h5").write_bytes(b"left by a kill")
+    with pytest.raises(ValueError, match=r"checkpoint-1\.weights\.h5 is missing or damaged"):
+        fit.run(settings, tiny, directory, resume=True)
+    assert fit.run(settings, tiny, directory)["epochs"] == 2
+    assert not list(directory.path.glob(".*"))
+
+
+def test_lost_model_is_trained_again(tiny, settings, tmp_path):
+    directory = RunDirectory(tmp_path, "r")
+    first = fit.run(settings, tiny, directory)
+    directory.model_file("train").unlink()
+    assert fit.run(settings, tiny, directory)["test_loss"] == first["test_loss"]
+    assert directory.model_file("train").is_file()

@@ -93,3 +93,10 @@ def test_check_fits_says_what_differs(tiny, shape, classes, message):
 def test_check_fits_takes_any_size_where_the_model_does(tiny):
     network = zoo.build("wrn-10-1", (None, None, 1), 3)
     assert models.check_fits(network, tiny, (8, 8, 1), "Teacher x") is None
+
+
+def test_given_mean_goes_with_the_measured_deviation(tiny, tiny_recipe):
+    recipe = dataclasses.replace(tiny_recipe, mean=(0.25,))
+    mean, std = models.normalization_of(recipe, tiny)
+    assert mean == pytest.approx((63.75,))
+    assert std == pytest.approx((tiny.train.images.array.astype("float64").std(),))

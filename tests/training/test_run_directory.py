@@ -70,7 +70,7 @@ def test_locate_model_by_file_name_and_path(tmp_path):
     run.start({"kind": "distill"})
     with pytest.raises(ValueError, match="not finished"):
         locate_model("r", tmp_path)
-    run.finish({})
+    run.finish({"test_accuracy": 0.5})
     file = run.model_file("distill")
     file.write_text("")
     assert locate_model(str(file), tmp_path) == (file, None)
