@@ -69,15 +69,16 @@ def check_teacher(teacher, student):
 
 def _check_one_output(role, model):
     is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
-    if is_known and not is_one_tensor(model.output_shape):
+    if is_known and not returns_one_tensor(model):
         raise ValueError(
             f"`{role}` must have one output, a tensor of logits. Received: model {model.name!r} "
-            f"with outputs {model.output_shape}"
+            f"with {len(model.outputs)} output(s) in a structure"
         )
 
 
-def is_one_tensor(shape):
-    """Whether a model's `input_shape` or `output_shape` is that of one tensor, in no structure."""
+def returns_one_tensor(model):
+    """Whether a Sequential or functional model returns a tensor and no list or dictionary."""
+    shape = model.compute_output_shape(model.input_shape)  # `output_shape` forgets a dictionary
     return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_logitkd import zoo
-from keras_logitkd.compatibility import is_one_tensor
+from keras_logitkd.compatibility import returns_one_tensor
 from keras_logitkd.data.statistics import channel_statistics
 from keras_logitkd.logits import ends_in_softmax
 from keras_logitkd.training.recipes import UNIT
@@ -129,7 +129,7 @@ def check_fits(model, dataset, input_shape, what):
         what: how to name the model in the error.
     """
     known = getattr(model, "inputs", None) and getattr(model, "outputs", None)
-    if not known or not (is_one_tensor(model.input_shape) and is_one_tensor(model.output_shape)):
+    if not known or len(model.inputs) != 1 or not returns_one_tensor(model):
         raise ValueError(
             f"{what} must be a built functional or Sequential model with one tensor of images in "
             f"and one of logits out. Received: {type(model).__name__} {model.name!r}"
