@@ -58,13 +58,21 @@ def _run(arguments):
         click.echo(error.ctx.get_help())
         return 0
     except (click.Abort, KeyboardInterrupt):
+        _show_cursor()
         click.echo("logitkd: interrupted; a training goes on with --resume", err=True)
         return INTERRUPTED
     except Exception as error:  # The last place that can turn an error into one line.
+        _show_cursor()
         if "--debug" in arguments:
             traceback.print_exc()
         click.echo(f"logitkd: error: {_one_line(error)}", err=True)
         return _exit_code(error)
+
+
+def _show_cursor():
+    """Gives a terminal back the cursor that a progress bar, ended by an error, has hidden."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")
 
 
 def _exit_code(error):

@@ -59,6 +59,6 @@ def _teacher_row(teacher, run):
     """The row of a teacher; a file has no training of ours, in an ensemble no accuracy either."""
     result = teacher.result() or {
         "test_accuracy": run.result["teacher_test_accuracy"] if len(run.teachers) == 1 else None,
-        "parameters": count_parameters(teacher.load()),
+        "parameters": count_parameters(teacher.load()) if teacher.is_file else None,
     }
     return _row("teacher", teacher.label, result)

@@ -89,8 +89,8 @@ class Dataset:
 def split_validation(labels, fraction, seed=0):
     """Splits off a stratified validation part, a pure function of its arguments.
 
-    The part has round(fraction * n) examples; each class gives its share rounded down or up, and
-    keeps at least one example for training.
+    Each class gives its share rounded down or up and keeps at least one example for training; the
+    part has round(fraction * n) examples, or fewer where tiny classes have none to give.
 
     Args:
         labels: integer array of shape (n,).
@@ -121,6 +121,7 @@ def _shares(counts, fraction):
     takes = np.minimum(np.floor(quotas), counts - 1).astype(np.int64)
     missing = round(float(counts.sum()) * fraction) - int(takes.sum())
     preferred = np.argsort(-(quotas - takes), kind="stable")
-    open_classes = preferred[takes[preferred] + 1 < counts[preferred]]
+    is_open = (takes + 1 < counts) & (takes < quotas)
+    open_classes = preferred[is_open[preferred]]
     takes[open_classes[: max(missing, 0)]] += 1
     return takes

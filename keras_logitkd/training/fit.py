@@ -54,30 +54,31 @@ def run(settings, dataset, directory, teachers=(), resume=False, callbacks=()):
     if (result := directory.read_result()) is not None and model_file.is_file():
         _log.info("%s is finished already", directory.name)
         return result
+    job = _Run(settings, dataset, directory, callbacks)  # Refuses before anything is written.
     directory.start(config)
     if not resume:
         directory.clear()
-    models = [load() for load in teachers]
-    return _Run(settings, dataset, directory, models, callbacks).execute()
+    return job.execute([load() for load in teachers])
 
 
 class _Run:
     """The parts of one run that is not finished yet."""
 
-    def __init__(self, settings, dataset, directory, teachers, callbacks):
+    def __init__(self, settings, dataset, directory, callbacks):
         self.settings = settings
         self.recipe = settings.recipe
         self.dataset = dataset
         self.directory = directory
-        self.teachers = teachers
+        self.teachers = []
         self.callbacks = callbacks
         self.train_indices, self.validation_indices = split_validation(
             dataset.train.labels, self.recipe.validation
         )
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
 
-    def execute(self):
+    def execute(self, teachers):
         """Trains, saves the network, and returns the final numbers."""
+        self.teachers = teachers
         checkpointer = Checkpointer(self.directory)
         seconds = self._train(checkpointer)
         file = self.directory.model_file(self.settings.kind)

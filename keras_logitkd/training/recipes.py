@@ -55,6 +55,8 @@ class Recipe:
                     f"`{name}` must be {allowed}. Received: {name}={getattr(self, name)}"
                 )
 
+        _ = self.augmentation  # which checks the fields it is made of
+
     @property
     def augmentation(self):
         """The recipe's `Augmentation`."""

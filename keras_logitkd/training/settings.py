@@ -70,6 +70,7 @@ class RunSettings:
     def default_name(self):
         """Returns the run's name where the user gives none: equal settings, equal name."""
         identity = {**self.to_config(), **dict.fromkeys(_RECORDS)}
+        identity["recipe"]["teacher"] = None  # the usual one; no part of this run
         text = json.dumps(identity, sort_keys=True).encode()
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         readable = f"{dataset}-{self.model}-{self.objective}-s{self.seed}"

@@ -18,6 +18,9 @@ from keras_logitkd.training.settings import RunSettings
 SHARED_FIELDS = ("pad", "flip", "resized_crop", "validation", "mean", "std")
 
 
+_FILE_IDENTITY = "sha256:"
+
+
 @dataclasses.dataclass(frozen=True)
 class Teacher:
     """A teacher that is not necessarily trained or loaded yet.
@@ -33,6 +36,11 @@ class Teacher:
     identity: str
     load: Callable
     result: Callable
+
+    @property
+    def is_file(self):
+        """Whether it is a model file, which loads without training."""
+        return self.identity.startswith(_FILE_IDENTITY)
 
 
 def resolve(spec, dataset, student_settings, runs_dir, epochs=None, resume=False, progress=None):
@@ -105,4 +113,4 @@ def _from_file(path, dataset, student):
     load()  # A file that does not fit is refused before anything is trained or written.
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Teacher(str(path), f"sha256:{digest}", load, lambda: None)
+    return Teacher(str(path), f"{_FILE_IDENTITY}{digest}", load, lambda: None)

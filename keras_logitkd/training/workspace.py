@@ -133,7 +133,8 @@ class Workspace:
 def _absolute(spec):
     """A dataset's specification that means the same from every working directory."""
     kind, _, path = spec.partition(":")
-    return f"{kind}:{os.path.abspath(path)}" if kind in ("npz", "folder") else spec
+    path = os.path.abspath(os.path.expanduser(path))
+    return f"{kind}:{path}" if kind in ("npz", "folder") else spec
 
 
 def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):

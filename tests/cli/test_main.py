@@ -58,6 +58,8 @@ DISTILL = ("distill", "--student", "wrn-10-1")
         ((*DISTILL, "--tau", "3"), ("--tau", "mse")),
         ((*DISTILL, "--alpha", "1.5"), ("--alpha", "1.5", "0<=x<=1")),
         ((*DISTILL, "--alpha", "nan"), ("--alpha", "nan", "0<=x<=1")),
+        ((*DISTILL, "--pad", "-1", "--name", "refused"), ("`pad`", "-1", "at least 0")),
+        ((*DISTILL, "--mean", "1,1", "--std", "1,1"), ("`mean`", "1 channels", "2 and 2")),
         ((*DISTILL, "--mean", "nan"), ("`mean`", "finite", "nan")),
         ((*DISTILL, "--loss", "sequential", "--epochs", "1"), ("--epochs", "at least 2")),
         ((*DISTILL, "--teacher", "two.keras"), ("two.keras", "one tensor", "Functional")),
@@ -106,6 +108,7 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, parts):
     assert "Traceback" not in err
     for part in parts:
         assert part in err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_logitkd.data.dataset import Split, split_validation
@@ -31,6 +31,7 @@ def test_split_validation_partitions(labels, fraction, seed):
     assert np.all(np.diff(valid) > 0)
 
 
+@example([0, 0, 0, 1, 2], 1 / 3)
 @given(label_lists, fractions)
 def test_split_validation_is_stratified(labels, fraction):
     labels = np.array(labels)
