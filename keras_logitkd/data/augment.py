@@ -53,10 +53,6 @@ class Augmentation:
 
 
 NONE = Augmentation()
-DIGITS = Augmentation(pad=1)
-GREY = Augmentation(pad=2)
-CIFAR = Augmentation(pad=4, flip=True)
-IMAGENET = Augmentation(resized_crop=224, flip=True)
 
 
 def view_parameters(augmentation, view_seed, view, count):

@@ -4,10 +4,15 @@ Order is a pure function of (seed, epoch), a view of (view seed, view, index). N
 where a stream starts.
 """
 
+import os
+
 import numpy as np
 
 from keras_logitkd.data import augment, randomness
 from keras_logitkd.data.errors import DataError
+
+_PREFETCH = 4  # steps
+_CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in between
 
 
 def epoch_order(seed, epoch, indices):
@@ -30,6 +35,11 @@ def steps_per_epoch(count, batch_size):
     return -(-count // batch_size)
 
 
+def lookahead():
+    """Returns how many steps a stream may be ahead of what was taken from it."""
+    return 2 * (_PREFETCH + _parallel_calls())
+
+
 def train_batches(
     split,
     indices=None,
@@ -40,6 +50,7 @@ def train_batches(
     augmentation=augment.NONE,
     view_seed=0,
     views=None,
+    logits=None,
     initial_epoch=0,
     initial_step=0,
 ):
@@ -56,12 +67,15 @@ def train_batches(
         augmentation: an `Augmentation`. Defaults to none.
         view_seed: integer that fixes the views. Defaults to 0.
         views: epoch e uses view e mod `views`. Defaults to None: view e.
+        logits: a `LogitStore` of the views, row i for the example `indices[i]`. A view is read
+            at most `lookahead()` steps before its epoch. Defaults to None: no logits.
         initial_epoch: first epoch. Defaults to 0.
         initial_step: first step (batch) of the first epoch. Defaults to 0.
 
     Returns:
         tf.data.Dataset of dicts: "index" int64 (b,), "view" int64 (b,), "image" uint8 (b, height,
-        width, channels), "label" int32 (b,).
+        width, channels), "label" int32 (b,), and with `logits` "teacher_logits" float32
+        (b, classes).
 
     Raises:
         DataError: if there is nothing to draw from, or images of varying size meet no resized crop.
@@ -72,36 +86,47 @@ def train_batches(
     if views is not None and views < 1:
         raise DataError(f"`views` must be at least 1. Received: views={views}")
     read = _reader(split, augmentation)
+    positions, count, span = np.arange(len(indices)), len(indices), _CHUNK * batch_size
 
     def plan(epoch):
         view = int(epoch) if views is None else int(epoch) % views
-        order = epoch_order(seed, int(epoch), indices)
+        rows = epoch_order(seed, int(epoch), positions)
         parameters = augment.view_parameters(augmentation, view_seed, view, len(split))
-        return order, parameters[order], np.int64(view)
+        return rows, indices[rows], parameters[indices[rows]], np.int64(view)
 
     def epoch_batches(epoch):
-        order, parameters, view = tf.numpy_function(
-            plan, [epoch], (tf.int64, tf.int64, tf.int64), stateful=False
+        rows, order, parameters, view = tf.numpy_function(
+            plan, [epoch], (tf.int64, tf.int64, tf.int64, tf.int64), stateful=False
         )
-        order, parameters = tf.ensure_shape(order, [None]), tf.ensure_shape(parameters, [None, 3])
-        view = tf.ensure_shape(view, [])
+        rows, order = tf.ensure_shape(rows, [None]), tf.ensure_shape(order, [None])
+        parameters, view = tf.ensure_shape(parameters, [None, 3]), tf.ensure_shape(view, [])
+
+        def chunk_batches(begin):
+            end = tf.minimum(begin + span, count)
+            columns = {"index": order[begin:end], "parameters": parameters[begin:end]}
+            columns["view"] = tf.fill(tf.shape(columns["index"]), view)
+            if logits is not None:
+                columns["teacher_logits"] = _rows_of(logits, view, rows[begin:end])
+
+            def cut(start):
+                return {
+                    name: column[start : start + batch_size] for name, column in columns.items()
+                }
+
+            return tf.data.Dataset.range(0, end - begin, batch_size).map(cut)
+
         first = tf.where(epoch == initial_epoch, initial_step * batch_size, 0)
+        begins = tf.data.Dataset.range(tf.cast(first, tf.int64), count, span)
+        return begins.flat_map(chunk_batches)
 
-        def cut(start):
-            index = order[start : start + batch_size]
-            return index, tf.fill(tf.shape(index), view), parameters[start : start + batch_size]
+    def record(columns):
+        parameters = columns.pop("parameters")
+        return columns | read(columns["index"], parameters)
 
-        starts = tf.data.Dataset.range(tf.cast(first, tf.int64), len(indices), batch_size)
-        return starts.map(cut)
-
-    def record(index, view, parameters):
-        return {"index": index, "view": view} | read(index, parameters)
-
-    steps = steps_per_epoch(len(indices), batch_size)
+    steps = steps_per_epoch(count, batch_size)
     total = max(0, (epochs - initial_epoch) * steps - initial_step)
     stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
-    stream = stream.map(record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
+    return _in_parallel(stream, record, total)
 
 
 def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE):
@@ -120,19 +145,72 @@ def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE):
     Raises:
         DataError: as `train_batches`.
     """
+    indices = _checked_indices(split, indices, batch_size)
+    read = _reader(split, augmentation, evaluation=True)
+    return _one_pass(indices, batch_size, lambda index: read(index, None))
+
+
+def view_batches(split, indices=None, *, batch_size, view, augmentation=augment.NONE, view_seed=0):
+    """Builds one pass in the order of `indices` under one view of each example.
+
+    Args:
+        split, indices, batch_size: as for `eval_batches`.
+        view: integer >= 0.
+        augmentation: an `Augmentation`. Defaults to none.
+        view_seed: integer that fixes the views. Defaults to 0.
+
+    Returns:
+        tf.data.Dataset as `eval_batches` returns it, with the images that `train_batches` gives in
+        an epoch of this view.
+
+    Raises:
+        DataError: as `train_batches`.
+    """
     import tensorflow as tf
 
     indices = _checked_indices(split, indices, batch_size)
-    read = _reader(split, augmentation, evaluation=True)
+    read = _reader(split, augmentation)
+    parameters = tf.constant(augment.view_parameters(augmentation, view_seed, view, len(split)))
+    return _one_pass(indices, batch_size, lambda index: read(index, tf.gather(parameters, index)))
+
+
+def _one_pass(indices, batch_size, read):
+    import tensorflow as tf
+
     order = tf.constant(indices)
 
     def record(start):
         index = order[start : start + batch_size]
-        return {"index": index} | read(index, None)
+        return {"index": index} | read(index)
 
     starts = tf.data.Dataset.range(0, len(indices), batch_size)
-    stream = starts.map(record, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return stream.prefetch(tf.data.AUTOTUNE)
+    return _in_parallel(starts, record, steps_per_epoch(len(indices), batch_size))
+
+
+def _in_parallel(stream, record, total):
+    """Maps in the background, a bounded number of steps ahead."""
+    import tensorflow as tf
+
+    stream = stream.map(record, num_parallel_calls=_parallel_calls(), deterministic=True)
+    stream = stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(_PREFETCH)
+    # The autotuner's thread sleeps up to a minute, and an iterator cannot end before it wakes up.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return stream.with_options(options)
+
+
+def _parallel_calls():
+    return os.cpu_count() or 1
+
+
+def _rows_of(logits, view, rows):
+    import tensorflow as tf
+
+    def gather(view, rows):
+        return np.asarray(logits.read(int(view))[rows], dtype=np.float32)
+
+    found = tf.numpy_function(gather, [view, rows], tf.float32, stateful=False)
+    return tf.ensure_shape(found, [None, logits.classes])
 
 
 def _checked_indices(split, indices, batch_size):

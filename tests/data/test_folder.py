@@ -79,7 +79,9 @@ def test_varying_sizes_stream_through_resized_crops(tmp_path):
     (batch,) = pipeline.eval_batches(data.test, batch_size=8, augmentation=crops)
     assert batch["image"].shape == (2, 6, 6, 3)
     with pytest.raises(DataError, match="resized_crop"):
-        pipeline.eval_batches(data.test, batch_size=8, augmentation=augment.CIFAR)
+        pipeline.eval_batches(
+            data.test, batch_size=8, augmentation=augment.Augmentation(pad=4, flip=True)
+        )
 
 
 def test_fingerprint_sees_a_changed_file(tmp_path):

@@ -187,3 +187,57 @@ def test_distributed_batches_keep_every_example(split):
     plain = as_lists(batches)
     spread = strategy.experimental_distribute_dataset(batches)
     assert_same(plain, [{key: value.numpy() for key, value in each.items()} for each in spread])
+
+
+class RowsByView:
+    """Logits that say which view and row they are of."""
+
+    classes = 2
+
+    def __init__(self, count):
+        self.count = count
+
+    def read(self, view):
+        return np.stack([np.full(self.count, view), np.arange(self.count)], axis=1)
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_logits_are_those_of_the_row_and_view(split, step, monkeypatch):
+    monkeypatch.setattr(pipeline, "_CHUNK", 2)
+    indices = np.array([20, 3, 11, 7, 0, 22, 15])
+    settings = {"batch_size": 2, "epochs": 3, "seed": 1, "augmentation": CROPS, "views": 2}
+    records = as_lists(
+        pipeline.train_batches(
+            split, indices, **settings, logits=RowsByView(len(indices)), initial_step=step
+        )
+    )
+    for record in records:
+        view, row = record.pop("teacher_logits").T
+        np.testing.assert_array_equal(view, record["view"])
+        np.testing.assert_array_equal(indices[row.astype(int)], record["index"])
+    plain = pipeline.train_batches(split, indices, **settings, initial_step=step)
+    assert_same(records, as_lists(plain))
+
+
+def test_view_batches_are_the_images_of_that_epoch_in_order(split):
+    settings = {"augmentation": CROPS, "view_seed": 4}
+    trained = pipeline.train_batches(split, batch_size=5, epochs=3, seed=0, **settings)
+    seen = {
+        int(index): image
+        for record in as_lists(trained)
+        for index, view, image in zip(record["index"], record["view"], record["image"], strict=True)
+        if view == 2
+    }
+    records = as_lists(pipeline.view_batches(split, batch_size=9, view=2, **settings))
+    index = np.concatenate([record["index"] for record in records])
+    np.testing.assert_array_equal(index, np.arange(len(split)))
+    images = np.concatenate([record["image"] for record in records])
+    np.testing.assert_array_equal(images, [seen[number] for number in range(len(split))])
+
+
+def test_no_stream_has_an_autotuner_that_delays_its_end(split):
+    for stream in (
+        pipeline.train_batches(split, batch_size=4, epochs=1, seed=0),
+        pipeline.eval_batches(split, batch_size=4),
+    ):
+        assert stream.map(lambda record: record["image"]).options().autotune.enabled is False
