@@ -43,6 +43,7 @@ _DEFAULT_TEMPERATURE = 4.0
     help="Weight of the distillation loss beside the hard loss.",
 )
 @click.option("--baseline", is_flag=True, help="Also train the student on hard labels.")
+@options.cache_options
 @options.run_options
 def distill(**arguments):
     """Distil a teacher into a student and save it as student.keras in a run directory."""

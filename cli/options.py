@@ -117,6 +117,39 @@ def runs_option(command):
     )(command)
 
 
+def cache_options(command):
+    """Where teachers' logits are stored, and how."""
+    for decorate in (
+        click.option("--no-cache", is_flag=True, help="Run the teacher in every step instead."),
+        click.option(
+            "--logit-dtype",
+            type=click.Choice(["float32", "float16"]),
+            default="float32",
+            show_default=True,
+            help="Number format of stored logits.",
+        ),
+        click.option(
+            "--cache-limit",
+            type=click.FloatRange(min=0),
+            default=20.0,
+            show_default=True,
+            help="GB that all stored logits may take.",
+        ),
+        cache_dir_option,
+    ):
+        command = decorate(command)
+    return command
+
+
+def cache_dir_option(command):
+    """`--cache-dir`."""
+    return click.option(
+        "--cache-dir",
+        type=click.Path(file_okay=False),
+        help="Where teachers' logits are stored. [default: .logits in the runs directory]",
+    )(command)
+
+
 def run_options(command):
     """What every command that trains has: data, seed, directory, and each field of the recipe."""
     for decorate in (

@@ -1,11 +1,13 @@
 """What `train` and `distill` share: from options to a workspace, and the final table."""
 
 import logging
+import pathlib
 
 import click
 
 from keras_logitkd.cli import tables
 from keras_logitkd.cli.progress import TrainingProgress
+from keras_logitkd.training.logit_cache import LogitCache
 from keras_logitkd.training.models import count_parameters
 from keras_logitkd.training.workspace import open_workspace
 
@@ -23,9 +25,23 @@ def workspace_of(given, recipe_fields):
         recipe_fields=recipe_fields,
         seed=given["seed"],
         views=given["views"],
+        cache=cache_of(given),
         resume=given["resume"],
         progress=TrainingProgress,
     )
+
+
+def cache_of(given):
+    """Returns the `LogitCache` of a command's options, or None: not asked for, or not wanted."""
+    if given.get("no_cache", True):
+        return None
+    limit, dtype = int(1e9 * given["cache_limit"]), given["logit_dtype"]
+    return cache_at(given["cache_dir"], given["runs_dir"], limit=limit, dtype=dtype)
+
+
+def cache_at(cache_dir, runs_dir, **fields):
+    """Returns the `LogitCache` in its directory, by default `.logits` in that of the runs."""
+    return LogitCache(str(cache_dir or pathlib.Path(runs_dir) / ".logits"), **fields)
 
 
 def print_results(runs):

@@ -8,10 +8,11 @@ import importlib
 _HOMES = {
     "Distiller": "distiller",
     "FusedBatchNormalization": "layers",
+    "LogitStore": "logit_store",
     "strip_softmax": "logits",
     "to_stock": "layers",
 }
-_MODULES = ("data", "distiller", "layers", "logits", "losses", "training", "zoo")
+_MODULES = ("data", "distiller", "layers", "logit_store", "logits", "losses", "training", "zoo")
 
 __version__ = "0.1.0"
 __all__ = [*_HOMES, *_MODULES, "__version__"]

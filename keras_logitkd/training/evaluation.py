@@ -22,6 +22,19 @@ def predict(model, batches):
     return np.concatenate(logits), np.concatenate(labels)
 
 
+def averaged_logits(teachers, batches):
+    """Yields the mean logits of some models, float32 (b, classes) for each batch.
+
+    Args:
+        teachers: function that returns a list of `keras.Model`s from raw pixels to logits.
+        batches: function that returns a dataset of records.
+    """
+    models = teachers()
+    for record in batches():
+        outputs = [model.predict_on_batch(record["image"]) for model in models]
+        yield np.mean(np.asarray(outputs, dtype=np.float32), axis=0)
+
+
 def classification_metrics(logits, labels):
     """Returns accuracy, loss (nats) and ECE of logits (n, classes) for labels (n,), as floats."""
     probabilities = softmax(logits)

@@ -19,21 +19,23 @@ from keras_logitkd.training.models import build_network, count_parameters
 from keras_logitkd.training.run_directory import replacing
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
+from keras_logitkd.training.teacher_logits import EVALUATION_BATCH, TeacherLogits
 
-EVALUATION_BATCH = 256
 _PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 _log = logging.getLogger(__name__)
 
 
-def run(settings, dataset, directory, teachers=(), resume=False, callbacks=()):
+def run(settings, dataset, directory, teachers=(), cache=None, resume=False, callbacks=()):
     """Trains a network, or reports a finished run of the same settings.
 
     Args:
         settings: a `RunSettings`.
         dataset: the `Dataset` that it names.
         directory: a `RunDirectory`.
-        teachers: functions that return the teachers, `keras.Model`s from raw pixels to logits;
-            they are called only if there is something to train.
+        teachers: list of `Teacher`; they are trained and loaded only if something needs them.
+        cache: a `LogitCache`: each view of the teachers' logits is computed once, before the first
+            epoch that uses it, and read from there. Defaults to None: the teachers run in every
+            step.
         resume: whether to continue an unfinished run. Defaults to False: begin again.
         callbacks: Keras callbacks, for instance for progress.
 
@@ -54,31 +56,33 @@ def run(settings, dataset, directory, teachers=(), resume=False, callbacks=()):
     if (result := directory.read_result()) is not None and model_file.is_file():
         _log.info("%s is finished already", directory.name)
         return result
-    job = _Run(settings, dataset, directory, callbacks)  # Refuses before anything is written.
+    # Refuses before anything is written.
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks)
     directory.start(config)
     if not resume:
         directory.clear()
-    return job.execute([load() for load in teachers])
+    return job.execute()
 
 
 class _Run:
     """The parts of one run that is not finished yet."""
 
-    def __init__(self, settings, dataset, directory, callbacks):
+    def __init__(self, settings, dataset, directory, teachers, cache, callbacks):
         self.settings = settings
         self.recipe = settings.recipe
         self.dataset = dataset
         self.directory = directory
-        self.teachers = []
         self.callbacks = callbacks
         self.train_indices, self.validation_indices = split_validation(
             dataset.train.labels, self.recipe.validation
         )
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
+        self.logits = None
+        if teachers:
+            self.logits = TeacherLogits(teachers, dataset, self.train_indices, settings, cache)
 
-    def execute(self, teachers):
+    def execute(self):
         """Trains, saves the network, and returns the final numbers."""
-        self.teachers = teachers
         checkpointer = Checkpointer(self.directory)
         seconds = self._train(checkpointer)
         file = self.directory.model_file(self.settings.kind)
@@ -99,6 +103,8 @@ class _Run:
         initial_epoch = checkpointer.restore(distiller)
         steps = pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
         started = time.monotonic()
+        if self.stored:
+            self.logits.fill_for(initial_epoch)
         distiller.fit(
             self._train_data(initial_epoch),
             epochs=self.recipe.epochs,
@@ -109,6 +115,7 @@ class _Run:
                 _StopAtNonFinite(),
                 LearningRateDrops(self.recipe),
                 checkpointer,
+                *([_ViewFiller(self.logits)] if self.stored else []),
                 *self.callbacks,
             ],
             shuffle=False,
@@ -117,8 +124,9 @@ class _Run:
         return checkpointer.seconds_before + time.monotonic() - started
 
     def _compiled(self):
+        online = self.logits is not None and not self.stored
         distiller = Distiller(
-            self.teachers or None,
+            self.logits.models() if online else None,
             self.network,
             distillation_loss=self.settings.loss or "mse",
             alpha=self.settings.alpha,
@@ -140,25 +148,30 @@ class _Run:
             augmentation=self.recipe.augmentation,
             view_seed=self.settings.view_seed,
             views=self.settings.views,
+            logits=self.logits.store if self.stored else None,
             initial_epoch=initial_epoch,
         )
-        return batches.map(lambda record: (record["image"], record["label"]))
+        return batches.map(_inputs_and_targets)
 
     def _validation_data(self):
         """Validation batches; the teacher sees them once, not in every epoch."""
         if not len(self.validation_indices):
             return None
         batches = self._evaluation_batches(self.dataset.train, self.validation_indices)
-        pairs = batches.map(lambda record: (record["image"], record["label"]))
-        if not self.teachers:
-            return pairs
+        if self.logits is None:
+            return batches.map(_inputs_and_targets)
         import tensorflow as tf
 
-        logits, _ = self._teacher_logits(batches)
+        logits = self.logits.of(self.dataset.train, self.validation_indices)
         stored = tf.data.Dataset.from_tensor_slices(logits).batch(EVALUATION_BATCH)
-        return tf.data.Dataset.zip(pairs, stored).map(
-            lambda pair, logits: (pair[0], {"label": pair[1], "teacher_logits": logits})
+        return tf.data.Dataset.zip(batches, stored).map(
+            lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
         )
+
+    @property
+    def stored(self):
+        """Whether the training reads its teachers' logits from a store."""
+        return self.logits is not None and self.logits.store is not None
 
     def _final_numbers(self, checkpointer):
         batches = self._evaluation_batches(self.dataset.test)
@@ -171,8 +184,8 @@ class _Run:
         result = {f"test_{name}": value for name, value in metrics.items()}
         last = checkpointer.rows[-1]
         result["train_loss"], result["train_accuracy"] = last["loss"], last["accuracy"]
-        if self.teachers:
-            teacher_logits, _ = self._teacher_logits(batches)
+        if self.logits is not None:
+            teacher_logits = self.logits.of(self.dataset.test)
             accuracy = float(np.mean(teacher_logits.argmax(axis=-1) == labels))
             result["teacher_test_accuracy"] = accuracy
             result["test_agreement"] = evaluation.agreement(logits, teacher_logits)
@@ -187,10 +200,6 @@ class _Run:
         result["train_examples"] = len(self.train_indices)
         return result
 
-    def _teacher_logits(self, batches):
-        outputs = [evaluation.predict(teacher, batches) for teacher in self.teachers]
-        return np.mean([logits for logits, _ in outputs], axis=0), outputs[0][1]
-
     def _evaluation_batches(self, split, indices=None):
         return pipeline.eval_batches(
             split,
@@ -198,6 +207,24 @@ class _Run:
             batch_size=EVALUATION_BATCH,
             augmentation=self.recipe.augmentation,
         )
+
+
+def _inputs_and_targets(record):
+    """What `fit` takes of a record; with teacher logits the targets are a dictionary."""
+    if "teacher_logits" not in record:
+        return record["image"], record["label"]
+    return record["image"], {name: record[name] for name in ("label", "teacher_logits")}
+
+
+class _ViewFiller(keras.callbacks.Callback):
+    """Has the views filled that an epoch, and the stream ahead of it, read."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.logits.fill_for(epoch)
 
 
 class _StopAtNonFinite(keras.callbacks.Callback):

@@ -27,6 +27,7 @@ class RunSettings:
         alpha: weight of the distillation loss. Defaults to 0.
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
         view_seed: of the views. Defaults to 0, whatever `seed` is.
+        logit_dtype: in which the teachers' logits are stored. Defaults to `"float32"`.
         teacher: the teachers as they were asked for, for the record.
         data_dir: where datasets are, for the record.
     """
@@ -41,6 +42,7 @@ class RunSettings:
     alpha: float = 0.0
     views: int | None = None
     view_seed: int = 0
+    logit_dtype: str = "float32"
     teacher: str | None = None
     data_dir: str | None = None
 

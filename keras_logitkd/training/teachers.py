@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable
 
 from keras_logitkd import zoo
+from keras_logitkd.logit_store import model_fingerprint
 from keras_logitkd.training import fit
 from keras_logitkd.training.models import check_fits, load_model
 from keras_logitkd.training.recipes import recipe_for
@@ -28,14 +29,23 @@ class Teacher:
     Args:
         label: how to name it to people.
         identity: what a student's settings record: the name of its run, or the file's hash.
-        load: returns the model, from raw pixels to logits, training it first if need be.
+        file: of the trained model.
+        prepare: trains it, if that was not done yet.
+        load: prepares it and returns the model, from raw pixels to logits.
         result: returns the final numbers of its run, or None for a file or an unfinished run.
     """
 
     label: str
     identity: str
+    file: pathlib.Path
+    prepare: Callable
     load: Callable
     result: Callable
+
+    def fingerprint(self):
+        """Returns the fingerprint of its architecture and weights, training it if need be."""
+        self.prepare()
+        return model_fingerprint(self.file)
 
     @property
     def is_file(self):
@@ -93,13 +103,18 @@ def _teacher_settings(name, dataset, student, epochs):
 
 def _from_zoo(settings, dataset, runs_dir, resume, progress):
     directory = RunDirectory(runs_dir, settings.default_name())
+    file = directory.model_file("train")
 
-    def load():
+    @functools.cache
+    def prepare():
         callbacks = progress(settings) if progress else ()
         fit.run(settings, dataset, directory, resume=resume, callbacks=callbacks)
-        return load_model(directory.model_file("train"))
 
-    return Teacher(settings.model, directory.name, load, directory.read_result)
+    def load():
+        prepare()
+        return load_model(file)
+
+    return Teacher(settings.model, directory.name, file, prepare, load, directory.read_result)
 
 
 def _from_file(path, dataset, student):
@@ -113,4 +128,11 @@ def _from_file(path, dataset, student):
     load()  # A file that does not fit is refused before anything is trained or written.
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Teacher(str(path), f"{_FILE_IDENTITY}{digest}", load, lambda: None)
+    return Teacher(
+        label=str(path),
+        identity=f"{_FILE_IDENTITY}{digest}",
+        file=pathlib.Path(path),
+        prepare=lambda: None,
+        load=load,
+        result=lambda: None,
+    )

@@ -8,9 +8,11 @@ from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset, split_validation
 from keras_logitkd.training import fit
 from keras_logitkd.training import teachers as teachers_by_name
+from keras_logitkd.training.logit_cache import LogitCache
 from keras_logitkd.training.recipes import Recipe, recipe_for
 from keras_logitkd.training.run_directory import RunDirectory
 from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.training.teacher_logits import TeacherLogits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Workspace:
         seed: of initial weights and order. Defaults to 0.
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
         data_dir: where the dataset came from, for the record.
+        cache: a `LogitCache` for the teachers' logits. Defaults to None: teachers run in the step.
         resume: whether unfinished runs are continued. Defaults to False: they begin again.
         progress: function from a run's label and its number of training examples to a Keras
             callback. Defaults to None: silence.
@@ -50,6 +53,7 @@ class Workspace:
     seed: int = 0
     views: int | None = None
     data_dir: str | None = None
+    cache: LogitCache | None = None
     resume: bool = False
     progress: Callable | None = None
 
@@ -87,17 +91,43 @@ class Workspace:
         """
         teacher = teacher or self.recipe.teacher
         settings = self._settings(student, loss=loss, alpha=alpha, teacher=teacher)
-        teachers = teachers_by_name.resolve(
-            teacher,
+        teachers = self._teachers(settings, teacher_epochs)
+        identities = tuple(member.identity for member in teachers)
+        return self._run(dataclasses.replace(settings, teachers=identities), name, teachers)
+
+    def store_logits(self, teacher=None, teacher_epochs=None):
+        """Computes all logits that a distillation with this recipe reads, where they are missing.
+
+        Args:
+            teacher, teacher_epochs: as for `distill`.
+
+        Returns:
+            The `LogitStore` of the training views.
+
+        Raises:
+            ValueError: If there is no room, or as `teachers.resolve` does.
+        """
+        teacher = teacher or self.recipe.teacher
+        settings = self._settings(model=None, teacher=teacher)
+        train, held_out = split_validation(self.dataset.train.labels, self.recipe.validation)
+        teachers = self._teachers(settings, teacher_epochs)
+        logits = TeacherLogits(teachers, self.dataset, train, settings, self.cache)
+        logits.fill_for(0, self.recipe.epochs)
+        if len(held_out):
+            logits.of(self.dataset.train, held_out)
+        logits.of(self.dataset.test)
+        return logits.store
+
+    def _teachers(self, settings, epochs):
+        return teachers_by_name.resolve(
+            settings.teacher,
             self.dataset,
             settings,
             self.runs_dir,
-            epochs=teacher_epochs,
+            epochs=epochs,
             resume=self.resume,
             progress=self._callbacks,
         )
-        identities = tuple(member.identity for member in teachers)
-        return self._run(dataclasses.replace(settings, teachers=identities), name, teachers)
 
     def _settings(self, model, **fields):
         return RunSettings(
@@ -108,6 +138,7 @@ class Workspace:
             seed=self.seed,
             views=self.views,
             data_dir=self.data_dir,
+            logit_dtype=self.cache.dtype if self.cache and fields else "float32",
             **fields,
         )
 
@@ -117,7 +148,8 @@ class Workspace:
             settings,
             self.dataset,
             directory,
-            teachers=[member.load for member in teachers],
+            teachers=teachers,
+            cache=self.cache,
             resume=self.resume,
             callbacks=self._callbacks(settings),
         )

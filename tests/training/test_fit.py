@@ -11,6 +11,7 @@ from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.training import fit, models
 from keras_logitkd.training.run_directory import RunDirectory
 from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.training.teachers import Teacher
 
 
 class KilledError(Exception):
@@ -47,6 +48,10 @@ def teacher(tiny, tiny_recipe):
     return models.build_network("wrn-10-1", tiny, tiny_recipe, seed=9)
 
 
+def as_teacher(load):
+    return Teacher("t", "t", file=None, prepare=load, load=load, result=lambda: None)
+
+
 def read_metrics(directory):
     with directory.metrics_file.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -75,7 +80,7 @@ def test_run_on_hard_labels_reports_what_its_model_does(tiny, settings, tmp_path
 def test_distillation_reports_agreement_with_the_teacher(tiny, distillation, teacher, tmp_path):
     directory = RunDirectory(tmp_path, "r")
     before = [weight.copy() for weight in teacher.get_weights()]
-    result = fit.run(distillation, tiny, directory, [lambda: teacher])
+    result = fit.run(distillation, tiny, directory, [as_teacher(lambda: teacher)])
     student = models.load_model(directory.path / "student.keras")
     pixels = tiny.test.images.array
     ours = student.predict(pixels, verbose=0).argmax(axis=-1)
@@ -107,11 +112,17 @@ def test_resumed_run_equals_the_uninterrupted_one(
     tiny, distillation, teacher, tmp_path, epochs_before
 ):
     whole, broken = RunDirectory(tmp_path, "whole"), RunDirectory(tmp_path, "broken")
-    expected = fit.run(distillation, tiny, whole, [lambda: teacher])
+    expected = fit.run(distillation, tiny, whole, [as_teacher(lambda: teacher)])
     with pytest.raises(KilledError):
-        fit.run(distillation, tiny, broken, [lambda: teacher], callbacks=[KillAfter(epochs_before)])
+        fit.run(
+            distillation,
+            tiny,
+            broken,
+            [as_teacher(lambda: teacher)],
+            callbacks=[KillAfter(epochs_before)],
+        )
     assert broken.read_result() is None
-    resumed = fit.run(distillation, tiny, broken, [lambda: teacher], resume=True)
+    resumed = fit.run(distillation, tiny, broken, [as_teacher(lambda: teacher)], resume=True)
     assert resumed["test_loss"] == expected["test_loss"]
     assert broken.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
     pairs = zip(
@@ -153,7 +164,7 @@ def test_finished_run_is_reported_without_training(tiny, settings, tmp_path):
     def load():
         raise AssertionError("the teacher must not be loaded")
 
-    assert fit.run(settings, tiny, directory, [load]) == {"test_accuracy": 0.25}
+    assert fit.run(settings, tiny, directory, [as_teacher(load)]) == {"test_accuracy": 0.25}
 
 
 def test_other_settings_are_refused_and_nothing_is_lost(tiny, settings, tmp_path):
