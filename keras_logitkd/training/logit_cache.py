@@ -77,6 +77,15 @@ class LogitCache:
                 found.append((manifest.parent, None))
         return found
 
+    def knows(self, teacher, split):
+        """Whether there are logits of a teacher for a split, given their fingerprints."""
+        return any(
+            store is not None
+            and store.key.dataset == split
+            and teacher in store.key.teacher.split(",")
+            for _, store in self.stores()
+        )
+
     def size(self):
         """Returns the bytes of all stores."""
         files = pathlib.Path(self.directory).glob("*/*")
