@@ -1,4 +1,4 @@
-"""Training on wrong labels: which ones, on disk beside the run, and what the network made of them."""
+"""Training on wrong labels: which they are, and what the network made of them."""
 
 import dataclasses
 
@@ -55,9 +55,10 @@ class NoisyLabels:
             logits: array of shape (n, classes).
 
         Returns:
-            Dict of shares: `label_noise` (of wrong labels), `train_clean_accuracy` (true labels, all
-            examples), and on the wrongly labelled part `flipped_clean_accuracy` (true labels) and
-            `memorisation` (the wrong labels); the last two are None where nothing was flipped.
+            Dict of shares: `label_noise`, of wrong labels; `train_clean_accuracy`, of examples whose
+            true label is predicted; and of those with a wrong label `flipped_clean_accuracy`, where
+            the true one is predicted, and `memorisation`, where the wrong one is. The last two are
+            None where nothing was flipped.
         """
         predicted = logits.argmax(axis=-1)
         right, fooled = predicted == self.clean, (predicted == self.noisy)[self.flipped]

@@ -107,9 +107,11 @@ def from_file(path, dataset, input_shape, cache=None):
         check_fits(model, dataset, input_shape, f"Teacher {path}")
         return model
 
-    if cache is None or not pathlib.Path(path).is_file():
-        load()
-    elif not cache.knows(model_fingerprint(path), dataset.train.fingerprint()):
+    def is_known():
+        split = dataset.train.fingerprint()
+        return pathlib.Path(path).is_file() and cache.knows(model_fingerprint(path), split)
+
+    if cache is None or not is_known():
         load()
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -59,6 +59,35 @@ class Workspace:
     resume: bool = False
     progress: Callable | None = None
 
+    def to_config(self):
+        """Returns what another process needs to open the same workspace, as JSON types.
+
+        `progress` is left out: it belongs to this process.
+        """
+        return {
+            "dataset": _absolute(self.dataset.name),
+            "runs_dir": os.path.abspath(self.runs_dir),
+            "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
+            "recipe": self.recipe.to_config(),
+            "seed": self.seed,
+            "views": self.views,
+            "cache": dataclasses.asdict(self.cache) if self.cache else None,
+            "resume": self.resume,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Opens the workspace that `to_config` described."""
+        cache = config["cache"]
+        return cls(
+            **{
+                **config,
+                "dataset": catalog.load(config["dataset"], config["data_dir"]),
+                "recipe": Recipe.from_config(config["recipe"]),
+                "cache": LogitCache(**cache) if cache else None,
+            }
+        )
+
     def run(self, cell, name=None):
         """Trains a cell, its teachers first where they are not there yet, or finds it finished.
 
