@@ -161,6 +161,33 @@ class Workspace:
         examples, _ = split_validation(self.dataset.train.labels, settings.recipe.validation)
         return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
 
+    def distillation(self, student, teacher=None, teacher_epochs=None):
+        """Returns (settings, teachers) of a distillation by mse, without running it.
+
+        Args:
+            student, teacher, teacher_epochs: as for `distill`.
+
+        Raises:
+            ValueError: As `teachers.resolve` does.
+        """
+        teacher = teacher or self.recipe.teacher
+        settings = self._settings(student, loss="mse", alpha=1.0, teacher=teacher)
+        teachers = self._teachers(settings, teacher_epochs)
+        identities = tuple(member.identity for member in teachers)
+        return dataclasses.replace(settings, teachers=identities), tuple(teachers)
+
+    def validate(self, settings, teachers, directory, epochs=None):
+        """Trains as `distill` does, in a directory of its own, without the test set.
+
+        Args:
+            settings, teachers: as `distillation` returns them.
+            directory, epochs: as for `fit.validate`, which says what is returned and raised.
+        """
+        callbacks = self._callbacks(settings)
+        return fit.validate(
+            settings, self.dataset, directory, teachers, self.cache, epochs, callbacks
+        )
+
 
 def _absolute(spec):
     """A dataset's specification that means the same from every working directory."""
