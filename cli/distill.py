@@ -1,25 +1,17 @@
 """`logitkd distill`: the main job."""
 
-import click
+import dataclasses
 
-from keras_logitkd.cli import options, quiet, tables
+import click
+from click.core import ParameterSource
+
+from keras_logitkd.cli import config_file, options, quiet, tables
 
 _DEFAULT_TEMPERATURE = 4.0
 
 
 @click.command()
-@click.option("--student", required=True, type=options.ModelName(), help="Zoo name.")
-@click.option(
-    "--teacher",
-    type=options.Teachers(),
-    help="Zoo name, trained once by the recipe and then reused, or a .keras file that takes raw "
-    "pixels and returns logits; several are averaged. [default: the recipe's]",
-)
-@click.option(
-    "--teacher-epochs",
-    type=click.IntRange(min=1),
-    help="Epochs of a teacher by name. [default: the recipe's, whatever --epochs is]",
-)
+@options.distillation_options
 @click.option(
     "--loss",
     type=click.Choice(["mse", "kl", "sequential"]),
@@ -43,27 +35,59 @@ _DEFAULT_TEMPERATURE = 4.0
     help="Weight of the distillation loss beside the hard loss.",
 )
 @click.option("--baseline", is_flag=True, help="Also train the student on hard labels.")
+@click.option(
+    "--seeds",
+    type=options.Integers(),
+    help="One run for each of these seeds, and their mean: 0,1,2. Takes the place of --seed.",
+)
 @options.cache_options
 @options.run_options
-def distill(**arguments):
+@config_file.config_option
+@click.pass_context
+def distill(context, **arguments):
     """Distil a teacher into a student and save it as student.keras in a run directory."""
     recipe_fields, given = options.split_recipe_fields(arguments)
+    _let_the_command_line_win(context, given)
     _check_combination(given)
     quiet.load_tensorflow()
-    from keras_logitkd.cli import session
+    from keras_logitkd.cli import seeds, session
 
     workspace = session.workspace_of(given, recipe_fields)
+    if given["seeds"] is None:
+        _report(given, *_distil(workspace, given, given["name"]))
+        return
+    pairs = []
+    for seed in given["seeds"]:
+        name = f"{given['name']}-s{seed}" if given["name"] else None
+        pairs.append(_distil(dataclasses.replace(workspace, seed=seed), given, name))
+    seeds.report(given, pairs)
+
+
+def _distil(workspace, given, name):
+    """Returns the run, and that on hard labels where it is asked for or else None."""
     epochs = workspace.recipe.epochs
     run = workspace.distill(
         given["student"],
         given["teacher"],
         loss=_objective(given["loss"], given["tau"], given["switch_epoch"], epochs),
         alpha=given["alpha"],
-        name=given["name"],
+        name=name,
         teacher_epochs=given["teacher_epochs"],
     )
-    baseline = workspace.train(given["student"]) if given["baseline"] else None
-    _report(given, run, baseline)
+    return run, workspace.train(given["student"]) if given["baseline"] else None
+
+
+def _let_the_command_line_win(context, given):
+    """Drops what a config file says where the command line says something that excludes it."""
+
+    def is_typed(name):
+        return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+    for typed, name in (("seed", "seeds"), ("loss", "tau"), ("loss", "switch_epoch")):
+        if is_typed(typed) and not is_typed(name):
+            given[name] = None
+    if is_typed("seed") and is_typed("seeds"):
+        raise click.UsageError("'--seed' and '--seeds' exclude each other")
 
 
 def _check_combination(given):

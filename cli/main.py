@@ -10,6 +10,7 @@ import click
 _COMMANDS = {
     "train": "Train a network on hard labels.",
     "distill": "Distil a teacher into a student by matching logits.",
+    "tune": "Search loss, temperature and alpha by validation accuracy.",
     "cache": "Compute teachers' logits ahead of time; list, verify and remove them.",
     "evaluate": "Accuracy, loss, calibration and agreement of a model on test data.",
     "data": "List, show and import datasets.",
@@ -55,7 +56,9 @@ def main(arguments=None):
 
 def _run(arguments):
     try:
-        code = logitkd.main(args=arguments, prog_name="logitkd", standalone_mode=False)
+        code = logitkd.main(
+            args=arguments, prog_name="logitkd", standalone_mode=False, obj=arguments
+        )
         return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())

@@ -83,6 +83,41 @@ class Numbers(click.ParamType):
             self.fail(f"{value!r} is not a list of numbers such as 0.5,0.75", param, ctx)
 
 
+class Integers(click.ParamType):
+    """Different integers of at least 0, separated by commas."""
+
+    name = "integer[,...]"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        numbers = tuple(int(part) for part in parts if part.isdecimal())
+        if not numbers or len(set(numbers)) != len(parts):
+            self.fail(f"{value!r} is not a list of different integers such as 0,1,2", param, ctx)
+        return numbers
+
+
+def distillation_options(command):
+    """`--student`, `--teacher` and `--teacher-epochs`."""
+    for decorate in (
+        click.option(
+            "--teacher-epochs",
+            type=click.IntRange(min=1),
+            help="Epochs of a teacher by name. [default: the recipe's, whatever --epochs is]",
+        ),
+        click.option(
+            "--teacher",
+            type=Teachers(),
+            help="Zoo name, trained once by the recipe and then reused, or a .keras file that "
+            "takes raw pixels and returns logits; several are averaged. [default: the recipe's]",
+        ),
+        click.option("--student", required=True, type=ModelName(), help="Zoo name."),
+    ):
+        command = decorate(command)
+    return command
+
+
 def data_options(command):
     """`--dataset` and `--data-dir`."""
     command = click.option(

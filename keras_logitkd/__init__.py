@@ -6,13 +6,24 @@ Attributes are loaded when first used: importing the package imports neither Ker
 import importlib
 
 _HOMES = {
+    "DistillationHyperModel": "tuning",
     "Distiller": "distiller",
     "FusedBatchNormalization": "layers",
     "LogitStore": "logit_store",
     "strip_softmax": "logits",
     "to_stock": "layers",
 }
-_MODULES = ("data", "distiller", "layers", "logit_store", "logits", "losses", "training", "zoo")
+_MODULES = (
+    "data",
+    "distiller",
+    "layers",
+    "logit_store",
+    "logits",
+    "losses",
+    "training",
+    "tuning",
+    "zoo",
+)
 
 __version__ = "0.1.0"
 __all__ = [*_HOMES, *_MODULES, "__version__"]

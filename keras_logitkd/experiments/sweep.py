@@ -1,4 +1,4 @@
-"""Sweeps: a table is a list of cells, each a normal run directory, and one tidy table of results."""
+"""Sweeps: a table is a list of cells, each a normal run, and becomes one tidy frame."""
 
 import dataclasses
 import gc

@@ -40,17 +40,12 @@ def entries(setup):
 def claims(setup):
     """Returns what the paper says: KL and then MSE is the best chain."""
     by_kl, by_mse = "large, medium by kl:3", "large, medium by mse"
-    return [
-        Claim(
-            "KL and then MSE is better than MSE from the large one", (by_kl, "mse"), (LARGE, "mse")
-        ),
-        Claim(
-            "KL and then MSE is better than MSE from the medium one",
-            (by_kl, "mse"),
-            (MEDIUM, "mse"),
-        ),
-        Claim("KL and then MSE is better than MSE twice", (by_kl, "mse"), (by_mse, "mse")),
-        Claim("KL and then MSE is better than KL twice", (by_kl, "mse"), (by_kl, "kl:3")),
-        Claim("KL from the medium one is better than KL twice", (MEDIUM, "kl:3"), (by_kl, "kl:3")),
-        Claim("MSE from the medium one is better than MSE twice", (MEDIUM, "mse"), (by_mse, "mse")),
+    pairs = [
+        ("KL and then MSE is better than MSE from the large one", (by_kl, "mse"), (LARGE, "mse")),
+        ("KL and then MSE is better than MSE from the medium one", (by_kl, "mse"), (MEDIUM, "mse")),
+        ("KL and then MSE is better than MSE twice", (by_kl, "mse"), (by_mse, "mse")),
+        ("KL and then MSE is better than KL twice", (by_kl, "mse"), (by_kl, "kl:3")),
+        ("KL from the medium one is better than KL twice", (MEDIUM, "kl:3"), (by_kl, "kl:3")),
+        ("MSE from the medium one is better than MSE twice", (MEDIUM, "mse"), (by_mse, "mse")),
     ]
+    return [Claim(*pair) for pair in pairs]

@@ -64,6 +64,34 @@ def run(settings, dataset, directory, teachers=(), cache=None, resume=False, cal
     return job.execute()
 
 
+def validate(settings, dataset, directory, teachers, cache=None, epochs=None, callbacks=()):
+    """Trains as `run` does, from the last checkpoint on, and never reads the test set.
+
+    Args:
+        settings, dataset, teachers, cache, callbacks: as for `run`.
+        directory: a `RunDirectory` for metrics and checkpoints; it must exist.
+        epochs: stops after so many of the recipe's epochs. Defaults to all.
+
+    Returns:
+        The metrics of the last epoch, with the seconds of all epochs as `seconds` and, where the
+        teachers' logits are stored, those of them spent on computing logits as `teacher_seconds`.
+
+    Raises:
+        ValueError: If nothing is held out for validation.
+        FloatingPointError: If the loss stops being finite.
+    """
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks)
+    if not len(job.validation_indices):
+        raise ValueError(
+            "`validation` must hold out at least one example. "
+            f"Received: validation={settings.recipe.validation:g}"
+        )
+    checkpointer = Checkpointer(directory)
+    seconds = job.train(checkpointer, epochs)
+    metrics = {**checkpointer.rows[-1], "seconds": seconds}
+    return metrics | ({"teacher_seconds": job.logits.seconds} if job.stored else {})
+
+
 class _Run:
     """The parts of one run that is not finished yet."""
 
@@ -88,7 +116,7 @@ class _Run:
         checkpointer = Checkpointer(self.directory)
         if self.noisy is not None:
             self.noisy.save(self.directory.noise_file)
-        seconds = self._train(checkpointer)
+        seconds = self.train(checkpointer)
         file = self.directory.model_file(self.settings.kind)
         with replacing(file) as partial:
             to_stock(self.network).save(partial)
@@ -100,8 +128,9 @@ class _Run:
         self.directory.finish(result)
         return result
 
-    def _train(self, checkpointer):
+    def train(self, checkpointer, epochs=None):
         """Trains from the last checkpoint on. Returns the seconds of all epochs."""
+        epochs = self.recipe.epochs if epochs is None else epochs
         distiller = self._compiled()
         distiller.optimizer.build(distiller.trainable_variables)
         initial_epoch = checkpointer.restore(distiller)
@@ -111,7 +140,7 @@ class _Run:
             self.logits.fill_for(initial_epoch)
         distiller.fit(
             self._train_data(initial_epoch),
-            epochs=self.recipe.epochs,
+            epochs=epochs,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps,
             validation_data=self._validation_data(),

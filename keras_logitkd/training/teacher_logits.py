@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class TeacherLogits:
         train_indices: integer array, the examples that are trained on.
         settings: the run's `RunSettings`.
         cache: a `LogitCache`, or None: nothing is stored.
+
+    Attributes:
+        seconds: time that filling stores took, or waiting for another process that did.
     """
 
     def __init__(self, teachers, dataset, train_indices, settings, cache):
@@ -28,6 +32,7 @@ class TeacherLogits:
         self.train_indices = train_indices
         self.settings = settings
         self.cache = cache
+        self.seconds = 0.0
 
     @functools.cached_property
     def store(self):
@@ -72,7 +77,7 @@ class TeacherLogits:
             augmentation=self.settings.recipe.augmentation,
             view_seed=self.settings.view_seed,
         )
-        return logit_cache.ensure(self.store, view, batches, self.models)
+        return self._ensure(self.store, view, batches)
 
     def of(self, split, indices=None):
         """Returns the logits of a split's examples under evaluation preprocessing.
@@ -98,11 +103,17 @@ class TeacherLogits:
         evaluation_only = {"evaluation": {"resized_crop": self.settings.recipe.resized_crop}}
         store = self._store(split, indices, evaluation_only)
         self.cache.check_space(store, [0])
-        return np.asarray(logit_cache.ensure(store, 0, batches, self.models), dtype=np.float32)
+        return np.asarray(self._ensure(store, 0, batches), dtype=np.float32)
 
     def _store(self, split, indices, preprocessing, view_seed=0):
         classes = self.dataset.num_classes
         return self.cache.store(self.teachers, split, indices, classes, preprocessing, view_seed)
+
+    def _ensure(self, store, view, batches):
+        missing, started = view not in store.views, time.monotonic()
+        logits = logit_cache.ensure(store, view, batches, self.models)
+        self.seconds += (time.monotonic() - started) * missing
+        return logits
 
     def _view(self, epoch):
         return epoch if self.settings.views is None else epoch % self.settings.views

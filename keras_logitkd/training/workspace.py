@@ -231,6 +231,32 @@ class Workspace:
         examples, _ = settings.recipe.split(self.dataset.train.labels)
         return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
 
+    def distillation(self, student, teacher=None, teacher_epochs=None):
+        """Returns (settings, teachers) of a distillation by mse, without running it.
+
+        Args:
+            student, teacher, teacher_epochs: as for `distill`.
+
+        Raises:
+            ValueError: As `teachers_named` does.
+        """
+        named = self.teachers_named(teacher, teacher_epochs)
+        cell = Cell(student, named, "mse", seed=self.seed, views=self.views)
+        teachers = self.teachers(cell)
+        return self.settings(cell, teachers), teachers
+
+    def validate(self, settings, teachers, directory, epochs=None):
+        """Trains as `distill` does, in a directory of its own, without the test set.
+
+        Args:
+            settings, teachers: as `distillation` returns them.
+            directory, epochs: as for `fit.validate`, which says what is returned and raised.
+        """
+        callbacks = self._callbacks(settings)
+        return fit.validate(
+            settings, self.dataset, directory, teachers, self.cache, epochs, callbacks
+        )
+
 
 def _absolute(spec):
     """A dataset's specification that means the same from every working directory."""

@@ -1,0 +1,171 @@
+"""`logitkd tune`: searching for loss, temperature and alpha."""
+
+import sys
+
+import click
+
+from keras_logitkd.cli import options, quiet, tables
+
+_METHODS = ("random", "grid", "bayesian", "hyperband")
+_GRID_POINTS = 5
+
+
+@click.command()
+@options.distillation_options
+@click.option(
+    "--search",
+    "method",
+    type=click.Choice(_METHODS),
+    default="random",
+    show_default=True,
+    help="How the next trial is chosen.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many at most; a grid may have fewer points.",
+)
+@click.option(
+    "--losses", default="kl,mse", show_default=True, metavar="kl,mse", help="Losses to choose from."
+)
+@click.option(
+    "--tau-range",
+    metavar="LOW,HIGH|none",
+    help="Logarithmic axis of kl's temperature. [default: 0.1,30]",
+)
+@click.option(
+    "--tau-choices",
+    type=options.Numbers(),
+    help="Temperatures in [0, inf] beside the axis, such as 0,inf.",
+)
+@click.option(
+    "--alpha-range",
+    metavar="LOW,HIGH",
+    help="Axis of the weight of the distillation loss. [default: alpha is 1]",
+)
+@click.option(
+    "--grid-points",
+    type=click.IntRange(min=2),
+    help=f"Values on each axis of a grid. [default: {_GRID_POINTS}]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that train trials at the same time.",
+)
+@options.cache_options
+@options.run_options
+@click.pass_context
+def tune(context, **arguments):
+    """Search for the loss, its temperature and alpha with the best validation accuracy.
+
+    Writes best.json, which `logitkd distill --config` trains. The same command continues a search
+    that was interrupted. The test set is not read.
+    """
+    recipe_fields, given = options.split_recipe_fields(arguments)
+    fields = _space_fields(given)
+    quiet.load_tensorflow()
+    from keras_logitkd import tuning
+    from keras_logitkd.cli import session
+    from keras_logitkd.tuning import workers
+
+    member = workers.member()
+    workers.end_with_parent()
+    search = tuning.Search(
+        session.workspace_of(given, recipe_fields),
+        given["student"],
+        given["teacher"],
+        given["teacher_epochs"],
+        space=tuning.SearchSpace(**fields),
+        method=given["method"],
+        trials=given["trials"],
+        name=given["name"],
+    )
+    finished = search.start()
+    try:
+        if member is not None:
+            _join(search, member)
+            return
+        best = search.finish() if finished else search.run(given["workers"], _command(context.obj))
+    except tuning.WorkerError as error:
+        click.echo(f"logitkd: error: {error}", err=True)
+        context.exit(1)
+    _report(search, best, given["as_json"])
+
+
+def _join(search, member):
+    """Takes part in a distributed search; its chief writes what came out."""
+    from keras_logitkd.tuning import workers
+
+    search.join()
+    if workers.CHIEF in member:
+        search.finish()
+
+
+def _command(arguments):
+    """The command line of a worker: this one, in a process of its own."""
+    script = "from keras_logitkd.cli.main import main; main()"
+    return [sys.executable, "-c", script, *arguments]
+
+
+def _space_fields(given):
+    """The arguments of a `SearchSpace`."""
+    losses = tuple(part.strip() for part in given["losses"].split(",") if part.strip())
+    if "kl" not in losses:
+        for option in ("tau_range", "tau_choices"):
+            if given[option]:
+                flag = option.replace("_", "-")
+                raise click.UsageError(f"'--{flag}' is about kl, which '--losses' leaves out")
+    if given["grid_points"] and given["method"] != "grid":
+        raise click.UsageError("'--grid-points' goes with '--search grid'")
+    fields = {"losses": losses, "tau_choices": given["tau_choices"] or ()}
+    if given["tau_range"] is not None:
+        is_none = given["tau_range"].strip().lower() == "none"
+        fields["tau_range"] = None if is_none else _numbers("tau-range", given["tau_range"])
+    if given["alpha_range"] is not None:
+        fields["alpha"] = _numbers("alpha-range", given["alpha_range"])
+    if given["method"] == "grid":
+        fields["points"] = given["grid_points"] or _GRID_POINTS
+    return fields
+
+
+def _numbers(option, text):
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise click.UsageError(
+            f"'--{option}' must be two numbers such as 0.1,1. Received: {text}"
+        ) from None
+    return low, high
+
+
+def _report(search, best, as_json):
+    rows = search.rows()
+    if as_json:
+        tables.print_json({"search": str(search.path), **best, "trials": rows})
+        return
+    tables.print_table(
+        ("trial", "status", "loss", "tau", "alpha", "epochs", "validation", "seconds", "teacher s"),
+        [_cells(row) for row in rows],
+    )
+    options_file = search.path / "best.json"
+    click.echo(f"Best by validation: trial {best['search']['trial']}, in {options_file}")
+    click.echo(f"Train it: logitkd distill --config {options_file}")
+
+
+def _cells(row):
+    return (
+        row["trial"],
+        row["status"],
+        row["loss"],
+        "-" if row["tau"] is None else f"{float(row['tau']):g}",
+        f"{row['alpha']:g}",
+        str(row["epochs"]),
+        tables.percent(row["validation_accuracy"]),
+        tables.seconds(row["seconds"]),
+        tables.seconds(row["teacher_seconds"]),
+    )

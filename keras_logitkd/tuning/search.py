@@ -1,0 +1,253 @@
+"""A search on disk: its settings, its trials, and the best of them as options of `distill`."""
+
+import contextlib
+import csv
+import dataclasses
+import fcntl
+import gc
+import io
+import logging
+import shutil
+import time
+
+from keras_logitkd.data.dataset import split_validation
+from keras_logitkd.training.run_directory import RunDirectory, replacing, write_json
+from keras_logitkd.training.settings import differing_settings
+from keras_logitkd.tuning import report, workers
+from keras_logitkd.tuning.space import SearchSpace
+from keras_logitkd.tuning.tuner import METHODS, OBJECTIVE, PROJECT, TrialTuner, make_oracle
+
+_LOCK_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Search:
+    """Trials of one student over a search space, judged by the validation accuracy.
+
+    A trial trains as `distill` does, with the workspace's recipe and seed; its number is that of
+    its last epoch, because the last epoch is what `distill` reports and saves. The test set is
+    not read. The directory holds `search.json` (all settings), `trials` (KerasTuner's files, and
+    metrics.csv of each trial), `trials.csv`, and, when the search is done, `best.json`: options
+    of `logitkd distill`.
+
+    Args:
+        workspace: a `Workspace`; its recipe must hold out a validation part.
+        student, teacher, teacher_epochs: as for `Workspace.distill`.
+        space: a `SearchSpace`. Defaults to that of its defaults.
+        method: `"random"`, `"grid"`, `"bayesian"` or `"hyperband"`. Defaults to `"random"`.
+        trials: how many at most; a grid ends when it is exhausted. Defaults to 10.
+        name: of the directory below the runs. Defaults to one made from the settings.
+
+    Raises:
+        ValueError: If an argument is out of range, or as `teachers.resolve` does.
+    """
+
+    def __init__(
+        self,
+        workspace,
+        student,
+        teacher=None,
+        teacher_epochs=None,
+        space=None,
+        method="random",
+        trials=10,
+        name=None,
+    ):
+        self.space = SearchSpace() if space is None else space
+        _check(workspace, self.space, method, trials)
+        self.workspace, self.method, self.trials = workspace, method, trials
+        self.teacher_epochs = teacher_epochs
+        self.settings, self.teachers = workspace.distillation(student, teacher, teacher_epochs)
+        default = f"tune-{method}-{student}-{report.digest(self.to_config())}"
+        self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
+        self.path = self.directory.path
+
+    def to_config(self):
+        """Returns all settings as JSON types, the content of search.json."""
+        config = {**self.settings.to_config(), **self.space.to_config()}
+        del config["loss"]
+        return {**config, "kind": "tune", "method": self.method, "trials": self.trials}
+
+    def start(self):
+        """Creates the directory, or finds it.
+
+        Returns:
+            Whether the search is finished already.
+
+        Raises:
+            ValueError: If the directory holds something else or cannot be written.
+        """
+        config, file = self.to_config(), self.path / "search.json"
+        previous = report.read_json(file)
+        if previous is not None and (names := differing_settings(config, previous)):
+            raise ValueError(
+                f"{self.path} holds a search with other settings ({', '.join(names)}). "
+                "Give another name, or remove it"
+            )
+        if previous is None and self.directory.config_file.exists():
+            raise ValueError(f"{self.path} holds a run, not a search. Give another name")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if previous is None:
+                write_json(file, config)
+        except OSError as error:
+            raise ValueError(
+                f"Cannot write the search directory {self.path}: {error.strerror or error}"
+            ) from error
+        return (self.path / "best.json").is_file()
+
+    def run(self, count=1, command=()):
+        """Runs the trials that are missing and writes trials.csv and best.json.
+
+        Args:
+            count: how many worker processes. Defaults to 1: this one.
+            command: list of strings, the command of a worker, which calls `join`.
+
+        Returns:
+            The content of best.json.
+
+        Raises:
+            ValueError: If another process searches here.
+            WorkerError: As `workers.run_members` does.
+            FloatingPointError: If no trial came to an end.
+        """
+        with self._locked() as lock:
+            for teacher in self.teachers:
+                teacher.prepare()
+            if count == 1:
+                self.join()
+            else:
+                told = {row["trial"] for row in self.rows() if row["status"] != report.UNFINISHED}
+                workers.run_members(
+                    command, count, self.path, lambda lines: self._tell(lines, told), [lock]
+                )
+            return self.finish()
+
+    def join(self):
+        """Runs trials until there are none left to begin: alone, or as KerasTuner's variables say.
+
+        Raises:
+            ValueError: As `fit.validate` does; the search is continued when it is run again.
+        """
+        epochs, seed = self.settings.recipe.epochs, self.settings.seed
+        oracle = make_oracle(self.method, self.space, self.trials, epochs, seed)
+        # KerasTuner prints.
+        with contextlib.redirect_stdout(io.StringIO()):
+            TrialTuner(oracle, self.path, self._run_trial, self._after).search()
+
+    def rows(self):
+        """Returns a dict for each trial: the columns of trials.csv."""
+        return report.trial_rows(self.path / PROJECT, self.space, self.settings.recipe.epochs)
+
+    def finish(self):
+        """Writes trials.csv and best.json. Returns the content of the latter; raises as `run`."""
+        rows = self.write_table()
+        if unfinished := [row["trial"] for row in rows if row["status"] == report.UNFINISHED]:
+            raise workers.WorkerError(
+                f"Trials {unfinished} of {self.path} are unfinished. Run the same command again"
+            )
+        best = report.best_of(rows)
+        if best is None:
+            raise FloatingPointError(
+                f"None of {len(rows)} trials in {self.path} came to an end with finite numbers. "
+                "Lower the learning rate"
+            )
+        for row in rows:
+            self._trial_directory(row["trial"]).finish(row)
+        content = {
+            "options": report.options_of(self.workspace, self.settings, self.teacher_epochs, best),
+            "search": report.summary_of(rows, best, self.method, self.path),
+        }
+        write_json(self.path / "best.json", content)
+        return content
+
+    def write_table(self):
+        """Writes trials.csv as far as it is known. Returns its rows."""
+        rows = self.rows()
+        with replacing(self.path / "trials.csv") as partial, partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, report.COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return rows
+
+    def _run_trial(self, trial):
+        """Trains a trial, from where it was left. Returns its metrics as KerasTuner takes them."""
+        gc.collect()  # Keras models are cycles; many of them are built here.
+        values = trial.hyperparameters.values
+        candidate = self.space.read(values)
+        settings = dataclasses.replace(
+            self.settings, loss=candidate.objective, alpha=candidate.alpha
+        )
+        directory = self._trial_directory(trial.trial_id)
+        if past := values.get("tuner/trial_id"):
+            _continue_from(self._trial_directory(past), directory)
+        epochs = values.get("tuner/epochs")
+        metrics = self.workspace.validate(settings, self.teachers, directory, epochs)
+        kept = (OBJECTIVE, "seconds", "teacher_seconds")
+        return {name: metrics[name] for name in kept if name in metrics}
+
+    def _after(self, trial):
+        row = next(row for row in self.rows() if row["trial"] == trial.trial_id)
+        if self.method != "hyperband":  # where later trials go on from checkpoints of earlier ones
+            self._trial_directory(trial.trial_id).finish(row)
+        if workers.member() is None:
+            self.write_table()
+            _log.info("%s", report.line_of(row))
+
+    def _tell(self, lines, told):
+        """Logs what is new: some lines, and the trials that have ended."""
+        for line in lines:
+            _log.warning("%s", line)
+        ended = [row for row in self.rows() if row["status"] != report.UNFINISHED]
+        for row in ended:
+            if row["trial"] not in told:
+                told.add(row["trial"])
+                self.write_table()
+                _log.info("%s", report.line_of(row))
+
+    def _trial_directory(self, trial_id):
+        return RunDirectory.at(self.path / PROJECT / f"trial_{trial_id}")
+
+    @contextlib.contextmanager
+    def _locked(self):
+        """Keeps other processes from searching here. Gives the lock's file descriptor."""
+        with (self.path / ".lock").open("w") as lock:
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise ValueError(f"Another process searches in {self.path}") from error
+                    time.sleep(0.1)
+            yield lock.fileno()
+
+
+def _continue_from(past, directory):
+    """Gives a trial the checkpoint of the one that it goes on from, unless it has its own."""
+    progress = past.read_progress()
+    if directory.read_progress() is not None or progress is None:
+        return
+    files = [past.checkpoint_file(progress["epoch"]), past.best_file, past.progress_file]
+    for file in files:  # the progress last: with it the checkpoint counts
+        with replacing(directory.path / file.name) as partial:
+            shutil.copyfile(file, partial)
+
+
+def _check(workspace, space, method, trials):
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")
+    if trials < 1:
+        raise ValueError(f"`trials` must be at least 1. Received: trials={trials}")
+    if (method == "grid") != (space.points is not None):
+        raise ValueError(
+            "`points` must be given for a grid, and only there. "
+            f"Received: method={method!r}, points={space.points}"
+        )
+    fraction = workspace.recipe.validation
+    if not len(split_validation(workspace.dataset.train.labels, fraction)[1]):
+        raise ValueError(
+            "`validation` must hold out examples that choose among the trials, such as "
+            f"--validation 0.1. Received: validation={fraction:g}"
+        )

@@ -1,0 +1,151 @@
+"""A chief and some workers of KerasTuner's distributed mode, as processes of this machine."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+MEMBER = "KERASTUNER_TUNER_ID"
+CHIEF = "chief"
+_ADDRESS = "127.0.0.1"
+_PARENT = "LOGITKD_PARENT"
+_RESTARTS = 2
+_PATIENCE = 10.0  # seconds in which a process has to end
+
+
+class WorkerError(Exception):
+    """A process of a search ended before the search did."""
+
+
+def member():
+    """Returns the name of this process in a distributed search, or None where there is none.
+
+    Raises:
+        ValueError: If some of KerasTuner's three variables are missing.
+    """
+    names = (MEMBER, "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+    missing = [name for name in names if not os.environ.get(name)]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise ValueError(f"A distributed search needs {', '.join(names)}. Missing: {missing}")
+    return os.environ[MEMBER]
+
+
+def end_with_parent():
+    """Ends this process when the one that started it is gone, so that none is left behind."""
+    parent = os.environ.get(_PARENT)
+    if parent is None:
+        return
+
+    def watch():
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_members(command, count, log_dir, poll, inherited=()):
+    """Runs a command as chief and as workers until all workers are done.
+
+    A worker that is killed is started again, up to two times, and goes on with its trial. Any
+    other end of a process ends the search; what was recorded stays.
+
+    Args:
+        command: list of strings, the same for all; KerasTuner's variables tell them apart.
+        count: of the workers.
+        log_dir: where each writes `chief.log`, `worker-0.log`, ...
+        poll: function that is called about once a second with lines worth telling.
+        inherited: file descriptors that the processes keep open.
+
+    Raises:
+        WorkerError: If a process ended too early; the message has its last line.
+    """
+    team = _Team(command, count, pathlib.Path(log_dir), inherited)
+    try:
+        while team.work(poll):
+            time.sleep(0.5)
+    finally:
+        team.stop()
+
+
+class _Team:
+    def __init__(self, command, count, log_dir, inherited):
+        self._command, self._log_dir, self._inherited = command, log_dir, inherited
+        with socket.socket() as free:
+            free.bind((_ADDRESS, 0))
+            port = free.getsockname()[1]
+        self._environment = {
+            **os.environ,
+            "KERASTUNER_ORACLE_IP": _ADDRESS,
+            "KERASTUNER_ORACLE_PORT": str(port),
+            "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
+            _PARENT: str(os.getpid()),
+        }
+        self._restarts, self._done_since = 0, None
+        self._processes = {}
+        for name in (CHIEF, *(f"worker-{number}" for number in range(count))):
+            self._start(name)
+
+    def work(self, poll):
+        """Looks after the processes once. Returns whether there is a worker still."""
+        if self._chief_is_done():
+            return False
+        for name, process in list(self._processes.items()):
+            code = process.poll()
+            if name == CHIEF or code is None:
+                continue
+            if code == 0:
+                del self._processes[name]
+            elif code < 0 and self._restarts < _RESTARTS:
+                self._restarts += 1
+                poll([f"{self._ended(name)}; it is started again"])
+                self._start(name)
+            else:
+                raise WorkerError(self._ended(name))
+        poll([])
+        return len(self._processes) > 1
+
+    def _chief_is_done(self):
+        """Whether the chief has told all workers to stop and they had the time to do so."""
+        code = self._processes[CHIEF].poll()
+        if code:
+            raise WorkerError(self._ended(CHIEF))
+        if code == 0 and self._done_since is None:
+            self._done_since = time.monotonic()
+        return code == 0 and time.monotonic() - self._done_since > _PATIENCE
+
+    def stop(self):
+        """Ends what is still running. The chief waits for requests; its state is on disk."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start(self, name):
+        with self._log(name).open("a") as log:
+            self._processes[name] = subprocess.Popen(  # noqa: S603 (our own command line)
+                self._command,
+                env={**self._environment, MEMBER: name},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=self._inherited,
+            )
+
+    def _log(self, name):
+        return self._log_dir / f"{name}.log"
+
+    def _ended(self, name):
+        code = self._processes[name].returncode
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        lines = self._log(name).read_text(errors="replace").strip().splitlines() or ["nothing"]
+        return f"The process {name} ended with {how}. {self._log(name)} ends with: {lines[-1]}"
