@@ -185,19 +185,24 @@ def cache_dir_option(command):
     )(command)
 
 
+def views_option(command):
+    """`--views`."""
+    return click.option(
+        "--views",
+        type=click.IntRange(min=1),
+        help="Views of each image: epoch e uses view e mod V. [default: one per epoch]",
+    )(command)
+
+
 def run_options(command):
     """What every command that trains has: data, seed, directory, and each field of the recipe."""
     for decorate in (
         output_options,
-        _recipe_options,
+        recipe_options,
         click.option("--resume", is_flag=True, help="Continue an unfinished run."),
         click.option("--name", help="Name of the run directory. [default: made from the settings]"),
         runs_option,
-        click.option(
-            "--views",
-            type=click.IntRange(min=1),
-            help="Views of each image: epoch e uses view e mod V. [default: one per epoch]",
-        ),
+        views_option,
         click.option(
             "--seed",
             type=click.IntRange(min=0),
@@ -211,7 +216,7 @@ def run_options(command):
     return command
 
 
-def _recipe_options(command):
+def recipe_options(command):
     """An option for each field of a Recipe; what is not given stays as the recipe has it."""
     hints = typing.get_type_hints(Recipe)
     for field in reversed(dataclasses.fields(Recipe)):

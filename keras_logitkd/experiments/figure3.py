@@ -6,6 +6,10 @@ from keras_logitkd.experiments.sweep import Entry
 
 TITLE = "Figure 3: test accuracy over alpha and tau"
 PAPER = {}
+MEASURES = {
+    "test_accuracy": "Test accuracy (%)",
+    "train_accuracy": "Accuracy on the augmented training images of the last epoch (%)",
+}
 
 
 def entries(setup):
@@ -32,7 +36,9 @@ def claims(setup):
 
 def figure(frame, summary, setup):
     """Draws the heat map."""
-    grid = summary["mean"].unstack("column")[[_column(tau) for tau in setup.taus]]
+    rows, columns = map(_row, setup.alphas), map(_column, setup.taus)
+    grid = summary["mean"].unstack("column").loc[list(rows), list(columns)]
+    grid.index, grid.columns = setup.alphas, [float(tau) for tau in setup.taus]
     return plots.heat_map(grid, TITLE)
 
 

@@ -1,38 +1,24 @@
 """Figure 6: accuracy against the temperature when a share of the training labels is wrong."""
 
 from keras_logitkd.data.noise import LabelNoise
+from keras_logitkd.experiments import noise
 from keras_logitkd.experiments.statistics import Claim
-from keras_logitkd.experiments.sweep import Entry
 
 TITLE = "Figure 6: test accuracy with wrong training labels"
-TEACHER = "teacher"
 PAPER = {}
+MEASURES = noise.MEASURES
 
 
 def entries(setup):
     """Returns the cells: for each rate the teacher and the student by every objective."""
-    cells = []
-    for rate in setup.noise_rates:
-        noise = LabelNoise("symmetric", rate)
-        cells += noisy_entries(setup, noise, ["ce", *_losses(setup), "mse"])
-    return cells
-
-
-def noisy_entries(setup, noise, columns):
-    """Returns the cells of one noise: a teacher on the noisy labels, and students by each loss."""
-    teacher = setup.taught(noise=noise)
-    cells = [] if isinstance(teacher, str) else [Entry(noise.label, TEACHER, teacher)]
-    return cells + [
-        Entry(noise.label, column, setup.cell(column, [teacher], noise=noise, seed=seed))
-        for column in columns
-        for seed in setup.seeds
-    ]
+    noises = [LabelNoise("symmetric", rate) for rate in setup.noise_rates]
+    columns = ["ce", *(f"kl:{tau}" for tau in setup.noise_taus), "mse"]
+    return noise.noise_entries(setup.student, (setup.taught(),), noises, columns, setup.seeds)
 
 
 def claims(setup):
     """Returns what the paper says: small temperatures are best, logits carry the noise over."""
-    small, large = "kl:0.5", "kl:20"
-    found = []
+    small, large, found = "kl:0.5", "kl:20", []
     for rate in setup.noise_rates:
         row, percent = LabelNoise("symmetric", rate).label, f"{100 * rate:g}% wrong labels"
         pairs = [
@@ -52,8 +38,4 @@ def claims(setup):
 
 def figure(frame, summary, setup):
     """Draws the accuracy against the temperature, a line for each rate."""
-    return None
-
-
-def _losses(setup):
-    return [f"kl:{tau}" for tau in setup.noise_taus]
+    return noise.draw(frame, summary, TITLE)

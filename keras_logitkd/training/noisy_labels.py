@@ -55,10 +55,10 @@ class NoisyLabels:
             logits: array of shape (n, classes).
 
         Returns:
-            Dict of shares: `label_noise`, of wrong labels; `train_clean_accuracy`, of examples where the
-            true label is predicted; and of those with a wrong label `flipped_clean_accuracy`
-            (predicted as the truth) and `memorisation` (predicted as the wrong label), None where
-            nothing was flipped.
+            Dict of shares: `label_noise`, of wrong labels; `train_clean_accuracy`, predicted as
+            the true label; and of those with a wrong label `flipped_clean_accuracy`, predicted as
+            the true one, and `memorisation`, predicted as the wrong one. The last two are None
+            where nothing was flipped.
         """
         predicted = logits.argmax(axis=-1)
         right, fooled = predicted == self.clean, (predicted == self.noisy)[self.flipped]
