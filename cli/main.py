@@ -68,7 +68,10 @@ def _run(arguments):
         return 0
     except (click.Abort, KeyboardInterrupt):
         _show_cursor()
-        click.echo("logitkd: interrupted; a training goes on with --resume", err=True)
+        click.echo(
+            "logitkd: interrupted; run it again to go on, a training with --resume",
+            err=True,
+        )
         return INTERRUPTED
     except Exception as error:  # The last place that can turn an error into one line.
         _show_cursor()

@@ -21,9 +21,9 @@ from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 )
 @click.option(
     "--losses",
+    type=options.Losses(),
     default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
     show_default=True,
-    metavar="LOSS[,...]",
     help="Objectives of the students: ce, mse, kl:T with T in [0, inf].",
 )
 @options.views_option
@@ -31,21 +31,24 @@ from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 @sweep_options(default_seeds="0,1,2")
 @click.pass_context
 def noise(context, **arguments):
-    """Train a teacher on wrong labels, distil it by several objectives, and compare."""
+    """Train a teacher on wrong labels, distil it by several objectives, and compare.
+
+    For example: logitkd noise --student wrn-10-1 --noise symmetric:0.4 --noise pair:0.2
+
+    What is finished is not trained again: after an interruption, run the same command again.
+    """
     recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps
     from keras_logitkd.data.noise import parse_noise
     from keras_logitkd.experiments import noise as experiment
     from keras_logitkd.experiments import report
-    from keras_logitkd.experiments.sweep import run_sweep
 
     noises = [parse_noise(spec, given["noise_seed"]) for spec in given["specs"]]
-    columns = [part.strip() for part in given["losses"].split(",") if part.strip()]
     workspace = sweeps.sweep_workspace(given, recipe_fields)
     teachers = workspace.teachers_named(given["teacher"], given["teacher_epochs"])
     entries = experiment.noise_entries(
-        given["student"], teachers, noises, columns, given["seeds"], given["views"]
+        given["student"], teachers, noises, given["losses"], given["seeds"], given["views"]
     )
     title = f"{given['student']} on wrong labels of {given['dataset']}"
     story = report.Story(
@@ -56,8 +59,12 @@ def noise(context, **arguments):
         measures=experiment.MEASURES,
         draw=lambda frame, summary: experiment.draw(frame, summary, title),
     )
-    output = output_directory(given, "noise")
-    report.prepare(output)
-    frame = run_sweep(entries, workspace, given["jobs"], sweeps.Progress())
-    written = report.write(story, frame, output)
+    written = report.run(
+        story,
+        entries,
+        workspace,
+        output_directory(given, "noise"),
+        given["jobs"],
+        sweeps.Progress(),
+    )
     context.exit(sweeps.print_report(written, given["as_json"]))

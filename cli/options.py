@@ -41,6 +41,31 @@ class Teachers(click.ParamType):
         return value
 
 
+class OneTeacher(Teachers):
+    """A name of the zoo or a .keras file."""
+
+    name = "name|file"
+
+    def convert(self, value, param, ctx):
+        if "," in value:
+            self.fail(f"{value!r} must be one model", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Losses(click.ParamType):
+    """Different names of objectives, separated by commas; whether they exist is seen later."""
+
+    name = "loss[,...]"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        parts = tuple(part.strip() for part in value.split(","))
+        if not all(parts) or len(set(parts)) != len(parts):
+            self.fail(f"{value!r} is not a list of different losses such as ce,kl:3", param, ctx)
+        return parts
+
+
 class Temperature(click.ParamType):
     """A number in [0, inf]."""
 

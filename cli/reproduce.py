@@ -9,24 +9,30 @@ _NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3
 
 
 @click.command()
-@click.argument("what", type=click.Choice(_NAMES))
+@click.argument("what", type=click.Choice(_NAMES), metavar="WHAT")
 @click.option(
     "--scale",
     type=click.Choice(["smoke", "small", "paper"]),
     default="smoke",
     show_default=True,
-    help="smoke: digits, minutes; small: a tenth of Fashion-MNIST, an hour or two; paper: the "
-    "paper's own data and networks.",
+    help="smoke: digits, minutes, and decides nothing; small: 6,000 images of Fashion-MNIST, "
+    "hours on two cores; paper: the paper's own data and networks, for GPUs.",
 )
 @click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
-@click.option("--teacher", type=options.Teachers(), help="Another teacher than the scale's.")
+@click.option("--teacher", type=options.OneTeacher(), help="Another teacher than the scale's.")
 @click.option("--student", type=options.ModelName(), help="One student instead of the scale's.")
 @click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of the teachers.")
 @sweep_options(default_seeds=None)
 @click.pass_context
 def reproduce(context, **arguments):
-    """Run an experiment of the paper and say which of its claims held."""
+    """Run an experiment of the paper and say which of its claims held.
+
+    WHAT is table2, table3, table4, table5, table6, ensemble, figure3 or figure6. The scale sets
+    networks, epochs and seeds; every option below that is given takes the place of the scale's.
+
+    What is finished is not trained again: after an interruption, run the same command again.
+    """
     recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps

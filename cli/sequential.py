@@ -21,12 +21,13 @@ def sequential(context, **arguments):
     """Distil along a chain, each network the teacher of the next.
 
     For example: logitkd sequential wrn-28-4 wrn-16-4:kl:3 wrn-16-2:mse
+
+    What is finished is not trained again: after an interruption, run the same command again.
     """
     recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps
     from keras_logitkd.experiments import chain, report
-    from keras_logitkd.experiments.sweep import run_sweep
 
     links = chain.parse_links(given["links"])
     workspace = sweeps.sweep_workspace(given, recipe_fields)
@@ -37,8 +38,12 @@ def sequential(context, **arguments):
         what=f"{' -> '.join(given['links'])}, seeds {', '.join(map(str, given['seeds']))}.",
         command=sweeps.command_line(),
     )
-    output = output_directory(given, "sequential")
-    report.prepare(output)
-    frame = run_sweep(entries, workspace, given["jobs"], sweeps.Progress())
-    written = report.write(story, frame, output)
+    written = report.run(
+        story,
+        entries,
+        workspace,
+        output_directory(given, "sequential"),
+        given["jobs"],
+        sweeps.Progress(),
+    )
     context.exit(sweeps.print_report(written, given["as_json"]))

@@ -1,6 +1,7 @@
 """What the commands that run many cells share: the workspace, progress, and the last table."""
 
 import logging
+import math
 import shlex
 import sys
 import time
@@ -47,9 +48,7 @@ def print_report(report, as_json):
         for (row, column), values in report.summary.iterrows()
     ]
     if as_json:
-        claims = [
-            {"claim": verdict.claim.text, "outcome": verdict.outcome} for verdict in report.verdicts
-        ]
+        claims = [_claim(verdict) for verdict in report.verdicts]
         files = {what: str(path) for what, path in report.files.items()}
         tables.print_json({"cells": cells, "claims": claims, "failed": failed, "files": files})
     else:
@@ -65,10 +64,25 @@ def print_report(report, as_json):
     return 1 if failed else 0
 
 
+def _claim(verdict):
+    difference = verdict.difference
+    return {
+        "claim": verdict.claim.text,
+        "outcome": verdict.outcome,
+        "difference": _finite(difference.mean),
+        "half_width": _finite(difference.half_width),
+        "n": difference.n,
+    }
+
+
+def _finite(number):
+    """A number, or None where JSON has none for it."""
+    return float(number) if math.isfinite(number) else None
+
+
 def _numbers(values):
-    shares = {name: float(values[name]) for name in ("mean", "std")}
-    known = {name: share if share == share else None for name, share in shares.items()}
-    return {**known, "n": int(values["n"])}
+    shares = {name: _finite(values[name]) for name in ("mean", "std")}
+    return {**shares, "n": int(values["n"])}
 
 
 def _texts(cell):

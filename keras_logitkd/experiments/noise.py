@@ -1,7 +1,9 @@
 """Students of teachers that learned from wrong labels, by objective."""
 
 import dataclasses
+import math
 
+from keras_logitkd import losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
 from keras_logitkd.training.cell import Cell
@@ -56,7 +58,8 @@ def noise_entries(student, teachers, noises, columns, seeds, views=None):
 
 def draw(frame, summary, title):
     """Draws the accuracy against the temperature, a line for each noise."""
-    if not summary.index.get_level_values("column").str.startswith("kl:").any():
+    columns = summary.index.get_level_values("column")
+    if all(math.isnan(_temperature(column)) for column in columns):
         return plots.bars(summary, title, runs=frame)
     lines = {}
     for noise, cells in summary.groupby(level="row", sort=False):
@@ -72,5 +75,7 @@ def _student(model, column, teachers, noise, seed, views):
 
 def _temperature(column):
     """The temperature of a column, nan where it has none."""
-    kind, _, tau = column.partition(":")
-    return float(tau) if kind == "kl" else float("nan")
+    try:
+        return getattr(losses.get(column), "temperature", math.nan)
+    except ValueError:  # hard labels, a teacher
+        return math.nan

@@ -5,6 +5,7 @@ import pathlib
 
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
+from keras_logitkd.experiments.sweep import check_sweep, run_sweep
 from keras_logitkd.training.run_directory import replacing
 
 TEST_ACCURACY = {"test_accuracy": "Test accuracy (%)"}
@@ -53,13 +54,26 @@ class Story:
     draw: object = None
 
 
-def prepare(output):
-    """Creates the directory of a report, before hours are spent on what goes there.
+def run(story, entries, workspace, output, jobs=1, progress=None):
+    """Runs the cells of a table and writes the report on them.
+
+    Args:
+        story: a `Story`.
+        entries, workspace, jobs: as for `run_sweep`.
+        output: directory of the files; it is created.
+        progress: the `report` of `run_sweep`.
+
+    Returns:
+        A `Report`.
 
     Raises:
-        OSError: If it cannot be written.
+        ValueError: As `run_sweep` does, before anything is written.
+        OSError: If the directories cannot be written, before anything is trained.
     """
-    pathlib.Path(output).mkdir(parents=True, exist_ok=True)
+    check_sweep(entries, workspace, jobs)
+    for directory in (workspace.runs_dir, output):
+        pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+    return write(story, run_sweep(entries, workspace, jobs, progress), output)
 
 
 def write(story, frame, output):
@@ -88,6 +102,7 @@ def write(story, frame, output):
 
 def _means(title, frame, summary):
     taught = frame[(frame["teacher"] != "") & (frame["noise"] == "")]
+    taught = taught.dropna(subset="teacher_test_accuracy")
     accuracies = taught.groupby("teacher", sort=False)["teacher_test_accuracy"].unique()
     reference = {
         f"teacher {name}": shares[0] for name, shares in accuracies.items() if len(shares) == 1

@@ -14,7 +14,7 @@ from keras_logitkd.experiments import (
     table5,
     table6,
 )
-from keras_logitkd.experiments.sweep import run_sweep
+from keras_logitkd.training.cell import Cell
 
 EXPERIMENTS = {
     "table2": table2,
@@ -77,9 +77,10 @@ def reproduce(name, setup, workspace, output, jobs=1, progress=None, command="")
     published = dataclasses.replace(setup_of(name, "paper"), seeds=setup.seeds)
     is_published = setup == published
     setup = dataclasses.replace(setup, recipe=workspace.recipe)
+    entries = experiment.entries(setup)
     story = report.Story(
         title=experiment.TITLE,
-        what=_what(setup),
+        what=_what(setup, entries),
         command=command,
         measures=getattr(experiment, "MEASURES", report.TEST_ACCURACY),
         claims=experiment.claims(setup),
@@ -90,9 +91,7 @@ def reproduce(name, setup, workspace, output, jobs=1, progress=None, command="")
         ],
         draw=_drawing(experiment, setup),
     )
-    report.prepare(output)
-    frame = run_sweep(experiment.entries(setup), workspace, jobs, progress)
-    return report.write(story, frame, output)
+    return report.run(story, entries, workspace, output, jobs, progress)
 
 
 def _drawing(experiment, setup):
@@ -102,12 +101,25 @@ def _drawing(experiment, setup):
     return lambda frame, summary: experiment.figure(frame, summary, setup)
 
 
-def _what(setup):
+def _what(setup, entries):
     recipe = setup.recipe
     examples = "all" if recipe.examples is None else f"{recipe.examples:,}"
     return (
-        f"Dataset {setup.dataset}, {examples} training examples; teacher {setup.teacher}, "
-        f"{setup.teacher_epochs or recipe.epochs} epochs, seed 0; students {recipe.epochs} epochs, "
+        f"Dataset {setup.dataset}, {examples} training examples; taught by "
+        f"{_teachers(entries)}; students {recipe.epochs} epochs, "
         f"seeds {', '.join(map(str, setup.seeds))}. Every number is of the last epoch, and the "
         "test set was read once a run."
     )
+
+
+def _teachers(entries):
+    """Who is at the beginning of every chain."""
+    teachers = [teacher for entry in entries for teacher in entry.cell.teachers]
+    texts = [
+        f"{teacher.model} ({teacher.recipe.epochs} epochs on hard labels, seed {teacher.seed})"
+        if isinstance(teacher, Cell)
+        else teacher
+        for teacher in teachers
+        if not getattr(teacher, "teachers", ())
+    ]
+    return ", ".join(dict.fromkeys(texts))

@@ -64,7 +64,8 @@ class WorkerPool:
 
     def _start(self):
         worker = subprocess.Popen(
-            [sys.executable, "-m", "keras_logitkd.experiments.worker"],
+            # -P: a file of the user's that is called like a module stays out of the way.
+            [sys.executable, "-P", "-m", "keras_logitkd.experiments.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_logitkd import losses
+from keras_logitkd import losses, zoo
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import Recipe
 
@@ -14,7 +14,7 @@ class Cell:
     Equal cells are one run. A chain is a cell whose teacher is a cell that has a teacher.
 
     Args:
-        model: zoo name.
+        model: zoo name; None where only the teachers matter.
         teachers: cells, or paths of .keras files; the logits of several are averaged. Defaults to
             none: hard labels.
         loss: distillation loss as `losses.get` reads it; None on hard labels.
@@ -25,10 +25,11 @@ class Cell:
         recipe: a `Recipe`. Defaults to None: that of the `Workspace`.
 
     Raises:
-        ValueError: If there is a loss without a teacher or the other way round, or no such loss.
+        ValueError: If there is a loss without a teacher or the other way round, or if there is no
+            such loss or model.
     """
 
-    model: str
+    model: str | None
     teachers: tuple = ()
     loss: str | None = None
     alpha: float = 1.0
@@ -45,11 +46,29 @@ class Cell:
             )
         if self.loss is not None:
             losses.get(self.loss)
+        if self.model is not None:
+            zoo.parse_name(self.model)
 
     @property
     def teacher_cells(self):
         """The teachers that are cells rather than files."""
         return tuple(teacher for teacher in self.teachers if isinstance(teacher, Cell))
+
+    def settled(self, recipe):
+        """Returns the cell, and its teachers, with everything said that defaults leave open.
+
+        Only then are two cells of one run equal.
+
+        Args:
+            recipe: the `Recipe` of cells that have none.
+        """
+        teachers = tuple(
+            teacher.settled(recipe) if isinstance(teacher, Cell) else teacher
+            for teacher in self.teachers
+        )
+        alpha = self.alpha if teachers else 1.0
+        recipe = self.recipe or recipe
+        return dataclasses.replace(self, teachers=teachers, alpha=alpha, recipe=recipe)
 
     @property
     def label(self):

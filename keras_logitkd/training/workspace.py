@@ -71,7 +71,7 @@ class Workspace:
             "recipe": self.recipe.to_config(),
             "seed": self.seed,
             "views": self.views,
-            "cache": dataclasses.asdict(self.cache) if self.cache else None,
+            "cache": self.cache and self.cache.to_config(),
             "resume": self.resume,
         }
 
