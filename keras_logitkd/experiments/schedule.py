@@ -16,7 +16,7 @@ class Failure:
 
 
 def in_order(cells):
-    """Returns all cells that have to run, each once, teachers before their students."""
+    """Returns all cells that have to run, each once: teachers first, on which others wait."""
     ordered = {}
 
     def add(cell):
@@ -24,6 +24,9 @@ def in_order(cells):
             add(teacher)
         ordered.setdefault(cell)
 
+    for cell in cells:
+        for teacher in cell.teacher_cells:
+            add(teacher)
     for cell in cells:
         add(cell)
     return list(ordered)
