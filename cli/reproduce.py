@@ -15,7 +15,7 @@ _NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3
     type=click.Choice(["smoke", "small", "paper"]),
     default="smoke",
     show_default=True,
-    help="smoke: digits, minutes, and decides nothing; small: 6,000 images of Fashion-MNIST, "
+    help="smoke: digits, minutes, and decides nothing; small: 4,000 images of Fashion-MNIST, "
     "hours on two cores; paper: the paper's own data and networks, for GPUs.",
 )
 @click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
