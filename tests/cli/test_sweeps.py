@@ -17,6 +17,7 @@ import pytest
 from keras_logitkd.cli import main
 from keras_logitkd.experiments import sweep
 from keras_logitkd.experiments.schedule import Failure
+from keras_logitkd.training.workspace import Workspace
 
 QUICK = ("--epochs", "1", "--batch-size", "16", "--pad", "0", "--no-flip", "--validation", "0")
 CHAIN = ("sequential", "resnet-8-1", "wrn-10-1:kl:3", "wrn-10-1:mse", "--teacher-epochs", "1")
@@ -175,6 +176,40 @@ def test_failed_cell_is_exit_code_1_and_the_others_are_there(run, monkeypatch):
     assert [row["error"] != "" for row in table("results/sequential")] == [False, True, True]
     code, out, _ = run(*on_tiny(*CHAIN), "--json")
     assert (code, json.loads(out)["failed"]) == (1, 2)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_unexpected_errors_of_a_cell_are_one_line_and_with_debug_a_traceback(
+    run, monkeypatch, caplog, debug
+):
+    def broken(self, cell):
+        raise KeyError("a surprise\nin two lines")
+
+    monkeypatch.setattr(Workspace, "run", broken)
+    code, _, err = run(*on_tiny(*CHAIN), *(["--debug"] if debug else []))
+    assert code == 1
+    assert len(err.splitlines()) == 4
+    assert "FAILED, KeyError: 'a surprise\\nin two lines'; " in err
+    assert ("Traceback" in caplog.text) == debug
+
+
+@pytest.mark.parametrize(
+    ("typed", "part"),
+    [
+        ((), "number of epochs, 1"),
+        (("--stages", "kl:3@0,mse@7"), "mse@7"),
+        (("--tau", "3"), "'--epochs' of at least 2"),
+        (("--switch-epoch", "1"), "'--epochs' of at least 2"),
+        (("--loss", "sequential"), "'--epochs' of at least 2"),
+    ],
+)
+def test_command_line_wins_over_the_stages_of_a_config_file(run, own_teacher, typed, part):
+    options = {"loss": "sequential", "stages": "kl:3@0,mse@9"}
+    pathlib.Path("best.json").write_text(json.dumps({"options": options}))
+    command = (*DISTILL[:-2], "--config", "best.json", *typed)
+    code, _, err = run(*on_tiny(*command))
+    assert code == 2
+    assert part in err
 
 
 def test_stages_are_what_losses_reads(run, own_teacher):
