@@ -9,6 +9,7 @@ import time
 import click
 
 from keras_logitkd.cli import session, tables
+from keras_logitkd.experiments import sweep
 from keras_logitkd.experiments.schedule import Failure
 
 
@@ -17,6 +18,9 @@ def sweep_workspace(given, recipe_fields):
     given = {"views": None, **given, "resume": True, "seed": 0}
     workspace = session.workspace_of(given, recipe_fields, progress=None)
     logging.getLogger("keras_logitkd").setLevel(logging.WARNING)  # Not a line for each found run.
+    is_debugging = "--debug" in (click.get_current_context().obj or ())
+    # Where tracebacks of failed cells go.
+    logging.getLogger(sweep.__name__).setLevel(logging.DEBUG if is_debugging else logging.WARNING)
     return workspace
 
 

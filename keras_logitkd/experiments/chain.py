@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_logitkd.experiments.sweep import Entry
 from keras_logitkd.training.cell import Cell
+from keras_logitkd.training.teachers import is_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +31,14 @@ def parse_links(texts):
     """
     if len(texts) < 2:
         raise ValueError(f"A chain must have at least two networks. Received: {' '.join(texts)}")
+    if ":" in texts[0] and not is_file(texts[0]):
+        raise ValueError(
+            f"The first network of a chain is the teacher and has no loss. Received: {texts[0]}"
+        )
     links = [Link(texts[0])]
     for text in texts[1:]:
         model, colon, loss = text.partition(":")
-        if not colon or not loss:
+        if not (model and colon and loss):
             raise ValueError(
                 "Every network after the first must be MODEL:LOSS, such as wrn-16-2:mse or "
                 f"wrn-16-4:kl:3. Received: {text}"
@@ -55,7 +60,7 @@ def chain_entries(first, links, seeds, views=None):
         List of `Entry`; rows are the places in the chain, columns the objectives.
 
     Raises:
-        ValueError: If there are no seeds, or no such loss.
+        ValueError: If there are no seeds, or no such model or loss.
     """
     if not seeds:
         raise ValueError("`seeds` must not be empty. Received: none")

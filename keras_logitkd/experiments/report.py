@@ -82,12 +82,13 @@ def write(story, frame, output):
     Args:
         story: a `Story`.
         frame: what `run_sweep` returned.
-        output: directory; files of an earlier report in it are replaced.
+        output: directory, created if need be; files of an earlier report in it are replaced.
 
     Returns:
         A `Report`.
     """
     output, summary = pathlib.Path(output), summarize(frame)
+    output.mkdir(parents=True, exist_ok=True)
     verdicts = [judge(claim, frame) for claim in story.claims]
     files = {"csv": output / "table.csv", "markdown": output / "report.md"}
     with replacing(files["csv"]) as partial:
