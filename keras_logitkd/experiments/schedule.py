@@ -17,7 +17,7 @@ class Failure:
 
 def in_order(cells):
     """Returns all cells that have to run, each once: teachers first, on which others wait."""
-    ordered = {}
+    cells, ordered = list(cells), {}
 
     def add(cell):
         for teacher in cell.teacher_cells:
