@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_logitkd import compatibility, losses
 from keras_logitkd.class_weight import fold_class_weight
+from keras_logitkd.inference import for_inference
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
@@ -254,7 +255,7 @@ class _FrozenEnsemble:
     """Models whose logits are averaged, in inference mode."""
 
     def __init__(self, models):
-        self.models = models
+        self.models = [for_inference(model) for model in models]
 
     def __call__(self, x):
         logits = [ops.cast(model(x, training=False), "float32") for model in self.models]

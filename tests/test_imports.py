@@ -16,6 +16,7 @@ CORE = {
     "data",
     "distiller",
     "divergence",
+    "inference",
     "layers",
     "logit_store",
     "logits",

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from keras_logitkd.data import pipeline
+from keras_logitkd.inference import for_inference
 from keras_logitkd.training import evaluation, logit_cache
 
 EVALUATION_BATCH = 256
@@ -51,7 +52,7 @@ class TeacherLogits:
 
     @functools.cached_property
     def _models(self):
-        return [teacher.load() for teacher in self.teachers]
+        return [for_inference(teacher.load()) for teacher in self.teachers]
 
     def fill_for(self, epoch, epochs=None):
         """Fills the views of an epoch and of those after it that are read before it ends.
