@@ -4,7 +4,6 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
-import gc
 import io
 import logging
 import shutil
@@ -172,7 +171,6 @@ class Search:
 
     def _run_trial(self, trial):
         """Trains a trial, from where it was left. Returns its metrics as KerasTuner takes them."""
-        gc.collect()  # Keras models are cycles; many of them are built here.
         values = trial.hyperparameters.values
         candidate = self.space.read(values)
         settings = dataclasses.replace(

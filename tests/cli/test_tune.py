@@ -102,7 +102,7 @@ def test_search_is_killed_continued_found_and_distilled(run, monkeypatch):
     assert (first["seed"], second["seed"]) == (0, 3)
     assert first["validation_accuracy"] == best["search"]["validation_accuracy"]
     tests = [each["test_accuracy"] for each in report["runs"]]
-    assert report["summary"]["test_accuracy"] == {
+    assert report["summary"]["student"]["test_accuracy"] == {
         "mean": statistics.fmean(tests),
         "standard_deviation": statistics.stdev(tests),
         "n": 2,
