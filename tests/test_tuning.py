@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import zlib
 
 import keras
@@ -274,7 +275,7 @@ def pretended(monkeypatch):
 
 SPACES = {
     "random": SearchSpace(tau_choices=(0, math.inf), alpha=(0.5, 1)),
-    "bayesian": SearchSpace(losses=("kl",), alpha=(0.5, 1)),
+    "bayesian": SearchSpace(losses=("kl",)),  # two axes: the seventh trial is the model's choice
     "hyperband": SearchSpace(),
     "grid": SearchSpace(tau_range=(1, 8), tau_choices=(0, math.inf), points=4),
 }
@@ -379,6 +380,26 @@ def test_only_one_process_searches_in_a_directory(workspace, material, pretended
     search = new_search(workspace, material)
     with search._locked(), pytest.raises(ValueError, match="Another process searches"):
         search.run()
+
+
+def test_bayesian_search_finds_the_peak(workspace, material, monkeypatch):
+    def validate(self, settings, teachers, directory, epochs=None):
+        tau = float(settings.loss.partition(":")[2])
+        return {"val_accuracy": 1 - math.log10(tau / 5) ** 2 / 9, "seconds": 1.0}
+
+    monkeypatch.setattr(Workspace, "validate", validate)
+    search = new_search(workspace, material, method="bayesian", trials=12, space=SPACES["bayesian"])
+    assert 4 < search.run()["options"]["tau"] < 6.25
+    taus = [row["tau"] for row in search.rows()]
+    assert max(abs(math.log10(tau / 5)) for tau in taus[:6]) > 0.5
+
+
+def test_page_on_tuning_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = pathlib.Path(__file__).parents[1] / "docs" / "tuning.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    exec(block, {})  # noqa: S102
+    assert pathlib.Path("student.keras").is_file()
 
 
 CHIEF_AND = """
