@@ -8,6 +8,17 @@ from click.core import ParameterSource
 from keras_logitkd.cli import config_file, options, quiet, tables
 
 _DEFAULT_TEMPERATURE = 4.0
+# An option of the command line, and one of a config file that it takes the place of.
+_REPLACES = (
+    ("seed", "seeds"),
+    ("loss", "tau"),
+    ("loss", "switch_epoch"),
+    ("loss", "stages"),
+    ("stages", "tau"),
+    ("stages", "switch_epoch"),
+    ("tau", "stages"),
+    ("switch_epoch", "stages"),
+)
 
 
 @click.command()
@@ -17,7 +28,7 @@ _DEFAULT_TEMPERATURE = 4.0
     type=click.Choice(["mse", "kl", "sequential"]),
     default="mse",
     show_default=True,
-    help="Distillation loss; sequential is kl, then mse.",
+    help="Distillation loss; sequential is kl, then mse, or what --stages says.",
 )
 @click.option(
     "--tau", type=options.Temperature(), help="Temperature of kl, in [0, inf]. [default: 4]"
@@ -26,6 +37,11 @@ _DEFAULT_TEMPERATURE = 4.0
     "--switch-epoch",
     type=click.IntRange(min=1),
     help="First epoch of mse with --loss sequential, counted from 0. [default: half]",
+)
+@click.option(
+    "--stages",
+    metavar="LOSS@EPOCH[,...]",
+    help="Losses of --loss sequential with their first epochs, counted from 0: kl:3@0,mse@100.",
 )
 @click.option(
     "--alpha",
@@ -65,11 +81,10 @@ def distill(context, **arguments):
 
 def _distil(workspace, given, name):
     """Returns the run, and that on hard labels where it is asked for or else None."""
-    epochs = workspace.recipe.epochs
     run = workspace.distill(
         given["student"],
         given["teacher"],
-        loss=_objective(given["loss"], given["tau"], given["switch_epoch"], epochs),
+        loss=_objective(given, workspace.recipe.epochs),
         alpha=given["alpha"],
         name=name,
         teacher_epochs=given["teacher_epochs"],
@@ -83,7 +98,7 @@ def _let_the_command_line_win(context, given):
     def is_typed(name):
         return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
-    for typed, name in (("seed", "seeds"), ("loss", "tau"), ("loss", "switch_epoch")):
+    for typed, name in _REPLACES:
         if is_typed(typed) and not is_typed(name):
             given[name] = None
     if is_typed("seed") and is_typed("seeds"):
@@ -95,10 +110,20 @@ def _check_combination(given):
         raise click.UsageError("'--tau' is the temperature of kl; mse has none")
     if given["switch_epoch"] is not None and given["loss"] != "sequential":
         raise click.UsageError("'--switch-epoch' goes with '--loss sequential'")
+    if given["stages"] is None:
+        return
+    if given["loss"] != "sequential":
+        raise click.UsageError("'--stages' goes with '--loss sequential'")
+    for name, flag in (("tau", "--tau"), ("switch_epoch", "--switch-epoch")):
+        if given[name] is not None:
+            raise click.UsageError(f"'--stages' and '{flag}' exclude each other")
 
 
-def _objective(loss, temperature, switch_epoch, epochs):
+def _objective(given, epochs):
     """The distillation loss as `losses.get` reads it."""
+    if given["stages"] is not None:
+        return _checked_stages("".join(given["stages"].split()), epochs)
+    loss, temperature, switch_epoch = (given[name] for name in ("loss", "tau", "switch_epoch"))
     if loss == "mse":
         return "mse"
     kl = f"kl:{_DEFAULT_TEMPERATURE if temperature is None else temperature:.12g}"
@@ -113,6 +138,17 @@ def _objective(loss, temperature, switch_epoch, epochs):
             f"Received: {switch_epoch}"
         )
     return f"{kl}@0,mse@{switch_epoch}"
+
+
+def _checked_stages(stages, epochs):
+    from keras_logitkd.training.checks import check_stages
+
+    if "@" not in stages:
+        raise click.UsageError(
+            f"'--stages' must be LOSS@EPOCH[,...], such as kl:3@0,mse@100. Received: {stages!r}"
+        )
+    check_stages(stages, epochs)
+    return stages
 
 
 def _report(given, run, baseline):

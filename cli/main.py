@@ -11,6 +11,9 @@ _COMMANDS = {
     "train": "Train a network on hard labels.",
     "distill": "Distil a teacher into a student by matching logits.",
     "tune": "Search loss, temperature and alpha by validation accuracy.",
+    "sequential": "Distil along a chain of networks.",
+    "noise": "Distil from teachers that learned from wrong labels.",
+    "reproduce": "Run the paper's tables and figures.",
     "cache": "Compute teachers' logits ahead of time; list, verify and remove them.",
     "evaluate": "Accuracy, loss, calibration and agreement of a model on test data.",
     "data": "List, show and import datasets.",
@@ -65,7 +68,10 @@ def _run(arguments):
         return 0
     except (click.Abort, KeyboardInterrupt):
         _show_cursor()
-        click.echo("logitkd: interrupted; a training goes on with --resume", err=True)
+        click.echo(
+            "logitkd: interrupted; run it again to go on, a training with --resume",
+            err=True,
+        )
         return INTERRUPTED
     except Exception as error:  # The last place that can turn an error into one line.
         _show_cursor()

@@ -41,6 +41,31 @@ class Teachers(click.ParamType):
         return value
 
 
+class OneTeacher(Teachers):
+    """A name of the zoo or a .keras file."""
+
+    name = "name|file"
+
+    def convert(self, value, param, ctx):
+        if "," in value:
+            self.fail(f"{value!r} must be one model", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Losses(click.ParamType):
+    """Different names of objectives, separated by commas; whether they exist is seen later."""
+
+    name = "loss[,...]"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        parts = tuple(part.strip() for part in value.split(","))
+        if not all(parts) or len(set(parts)) != len(parts):
+            self.fail(f"{value!r} is not a list of different losses such as ce,kl:3", param, ctx)
+        return parts
+
+
 class Temperature(click.ParamType):
     """A number in [0, inf]."""
 
@@ -185,19 +210,24 @@ def cache_dir_option(command):
     )(command)
 
 
+def views_option(command):
+    """`--views`."""
+    return click.option(
+        "--views",
+        type=click.IntRange(min=1),
+        help="Views of each image: epoch e uses view e mod V. [default: one per epoch]",
+    )(command)
+
+
 def run_options(command):
     """What every command that trains has: data, seed, directory, and each field of the recipe."""
     for decorate in (
         output_options,
-        _recipe_options,
+        recipe_options,
         click.option("--resume", is_flag=True, help="Continue an unfinished run."),
         click.option("--name", help="Name of the run directory. [default: made from the settings]"),
         runs_option,
-        click.option(
-            "--views",
-            type=click.IntRange(min=1),
-            help="Views of each image: epoch e uses view e mod V. [default: one per epoch]",
-        ),
+        views_option,
         click.option(
             "--seed",
             type=click.IntRange(min=0),
@@ -211,7 +241,7 @@ def run_options(command):
     return command
 
 
-def _recipe_options(command):
+def recipe_options(command):
     """An option for each field of a Recipe; what is not given stays as the recipe has it."""
     hints = typing.get_type_hints(Recipe)
     for field in reversed(dataclasses.fields(Recipe)):

@@ -3,6 +3,7 @@
 import click
 
 from keras_logitkd.cli import options, tables
+from keras_logitkd.data.noise import LabelNoise
 
 
 @click.command()
@@ -33,6 +34,7 @@ _COLUMNS = (
     "model",
     "loss",
     "alpha",
+    "noise",
     "seed",
     "epochs",
     "test_accuracy",
@@ -52,6 +54,7 @@ def _row(name, config, result):
         config["model"],
         config["loss"] or "ce",
         config["alpha"],
+        LabelNoise.from_config(noise).label if (noise := config.get("noise")) else None,
         config["seed"],
         config["recipe"]["epochs"],
         result["test_accuracy"] if finished else None,

@@ -14,8 +14,8 @@ from keras_logitkd.training.workspace import open_workspace
 _COLUMNS = ("role", "model", "test accuracy", "parameters", "agreement", "seconds")
 
 
-def workspace_of(given, recipe_fields):
-    """Returns the `Workspace` of a command's options, with progress on stderr."""
+def workspace_of(given, recipe_fields, progress=TrainingProgress):
+    """Returns the `Workspace` of a command's options, by default with progress on stderr."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("keras_logitkd").setLevel(logging.INFO)
     return open_workspace(
@@ -27,7 +27,7 @@ def workspace_of(given, recipe_fields):
         views=given["views"],
         cache=cache_of(given),
         resume=given["resume"],
-        progress=TrainingProgress,
+        progress=progress,
     )
 
 

@@ -115,6 +115,31 @@ def split_validation(labels, fraction, seed=0):
     return np.sort(by_class[~held]), np.sort(by_class[held])
 
 
+def draw_part(labels, count):
+    """Draws a stratified part of a training set, a pure function of its arguments.
+
+    Args:
+        labels: integer array of shape (n,).
+        count: number of examples, at most n and at least one for each class.
+
+    Returns:
+        Sorted int64 array of positions in `labels`: `count` of them, or a few more where very
+        small classes would otherwise end up without an example.
+
+    Raises:
+        DataError: if `count` is out of range.
+    """
+    classes = len(np.unique(labels))
+    if not classes <= count <= len(labels):
+        raise DataError(
+            f"`examples` must lie in {classes}..{len(labels)}: at least one for each class, and no "
+            f"more than there are. Received: examples={count}"
+        )
+    # A seed of its own, so that the draw does not follow that of the validation part.
+    kept, _ = split_validation(labels, 1 - count / len(labels), seed=1)
+    return kept
+
+
 def _shares(counts, fraction):
     """Rounds counts * fraction to integers by largest remainder, leaving one of each class."""
     quotas = counts * fraction

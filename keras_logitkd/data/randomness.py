@@ -8,14 +8,14 @@ is fixed by its definition: neither the NumPy version nor the platform changes i
 import numpy as np
 
 # Each purpose reads its own part of the counter space, so that equal seeds never share numbers.
-ORDER, VIEW, HOLD_OUT, SAMPLE = range(4)
+ORDER, VIEW, HOLD_OUT, SAMPLE, NOISE = range(5)
 
 
 def words(purpose, seed, number, count):
     """Draws 64-bit words; the word at position i does not depend on how many are drawn.
 
     Args:
-        purpose: ORDER, VIEW, HOLD_OUT or SAMPLE.
+        purpose: ORDER, VIEW, HOLD_OUT, SAMPLE or NOISE.
         seed: integer, taken modulo 2**64.
         number: integer >= 0, such as the epoch or the view.
         count: how many words.

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from keras_logitkd.data import pipeline
-from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.layers import to_stock
 from keras_logitkd.training import evaluation
 from keras_logitkd.training.checkpoint import Checkpointer
 from keras_logitkd.training.hard_loss import SmoothedCrossentropy
 from keras_logitkd.training.models import build_network, count_parameters
+from keras_logitkd.training.noisy_labels import NoisyLabels
 from keras_logitkd.training.run_directory import replacing
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
@@ -101,9 +101,11 @@ class _Run:
         self.dataset = dataset
         self.directory = directory
         self.callbacks = callbacks
-        self.train_indices, self.validation_indices = split_validation(
-            dataset.train.labels, self.recipe.validation
-        )
+        self.train_indices, self.validation_indices = self.recipe.split(dataset.train.labels)
+        self.noisy = None
+        if settings.noise is not None:
+            labels, classes = dataset.train.labels, dataset.num_classes
+            self.noisy = NoisyLabels.draw(settings.noise, labels, self.train_indices, classes)
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
         self.logits = None
         if teachers:
@@ -112,6 +114,8 @@ class _Run:
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
         checkpointer = Checkpointer(self.directory)
+        if self.noisy is not None:
+            self.noisy.save(self.directory.noise_file)
         seconds = self.train(checkpointer)
         file = self.directory.model_file(self.settings.kind)
         with replacing(file) as partial:
@@ -168,8 +172,9 @@ class _Run:
         return distiller
 
     def _train_data(self, initial_epoch):
+        split = self.dataset.train
         batches = pipeline.train_batches(
-            self.dataset.train,
+            split if self.noisy is None else self.noisy.on(split),
             self.train_indices,
             batch_size=self.recipe.batch_size,
             epochs=self.recipe.epochs,
@@ -218,6 +223,9 @@ class _Run:
             accuracy = float(np.mean(teacher_logits.argmax(axis=-1) == labels))
             result["teacher_test_accuracy"] = accuracy
             result["test_agreement"] = evaluation.agreement(logits, teacher_logits)
+        if self.noisy is not None:
+            batches_of_training = self._evaluation_batches(self.dataset.train, self.train_indices)
+            result |= self.noisy.measure(evaluation.predict(self.network, batches_of_training)[0])
         if checkpointer.best is not None:
             result["validation_accuracy"] = last["val_accuracy"]
             checkpointer.load_best(self.network)

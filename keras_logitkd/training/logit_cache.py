@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import logging
+import os
 import pathlib
 import shutil
 
@@ -29,6 +30,10 @@ class LogitCache:
     directory: str
     limit: int = LIMIT
     dtype: str = "float32"
+
+    def to_config(self):
+        """Returns the fields as JSON types, the same from every working directory."""
+        return {**dataclasses.asdict(self), "directory": os.path.abspath(self.directory)}
 
     def store(self, teachers, split, indices, classes, preprocessing, view_seed=0):
         """Returns the store of some teachers' logits; a damaged manifest begins it anew.
@@ -76,6 +81,15 @@ class LogitCache:
             except ValueError:
                 found.append((manifest.parent, None))
         return found
+
+    def knows(self, teacher, split):
+        """Whether there are logits of a teacher for a split, given their fingerprints."""
+        return any(
+            store is not None
+            and store.key.dataset == split
+            and teacher in store.key.teacher.split(",")
+            for _, store in self.stores()
+        )
 
     def size(self):
         """Returns the bytes of all stores."""

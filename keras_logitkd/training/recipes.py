@@ -1,9 +1,11 @@
 """Recipes: how a network is trained on a dataset, one row of data each."""
 
 import dataclasses
+import json
 import math
 
 from keras_logitkd.data.augment import Augmentation
+from keras_logitkd.data.dataset import draw_part, split_validation
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
@@ -38,6 +40,9 @@ class Recipe:
     flip: bool = _field("Mirror images at random.", False)
     resized_crop: int | None = _field("Side in pixels of a random resized crop.", None)
     validation: float = _field("Fraction of the training set that is held out.", 0.1)
+    examples: int | None = _field(
+        "Training examples that are used, the same share of each class. [default: all]", None
+    )
     mean: tuple[float, ...] | None = _field("Mean per channel over 255. [default: measured]", None)
     std: tuple[float, ...] | None = _field(
         "Standard deviation per channel over 255. [default: measured]", None
@@ -62,6 +67,31 @@ class Recipe:
         """The recipe's `Augmentation`."""
         return Augmentation(pad=self.pad, flip=self.flip, resized_crop=self.resized_crop)
 
+    def split(self, labels):
+        """Returns (training indices, validation indices) of a training set's labels.
+
+        Raises:
+            ValueError: If there are fewer examples than `examples` asks for.
+        """
+        train, validation = split_validation(labels, self.validation)
+        if self.examples is None:
+            return train, validation
+        return train[draw_part(labels[train], self.examples)], validation
+
+    def to_config(self):
+        """Returns the fields as JSON types."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the recipe that `to_config` wrote."""
+        return cls(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in config.items()
+            }
+        )
+
     def replace(self, **fields):
         """Returns a copy with other fields; those given as None stay."""
         given = {name: value for name, value in fields.items() if value is not None}
@@ -78,6 +108,7 @@ _BOUNDS = [
     ("weight_decay", "at least 0", lambda value: value >= 0),
     ("label_smoothing", "in [0, 1)", lambda value: 0 <= value < 1),
     ("validation", "in [0, 1)", lambda value: 0 <= value < 1),
+    ("examples", "at least 1", lambda value: value is None or value >= 1),
     ("std", "positive", lambda value: value is None or all(part > 0 for part in value)),
 ]
 

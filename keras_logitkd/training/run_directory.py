@@ -43,6 +43,7 @@ class RunDirectory:
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
+        self.noise_file = self.path / "labels.npz"
         self.best_file = self.path / "best.weights.h5"
         self.progress_file = self.path / "checkpoint.json"
 

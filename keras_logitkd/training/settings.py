@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 
+from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import Recipe
 
 # Say where things were found; they make no other run.
@@ -28,6 +29,7 @@ class RunSettings:
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
         view_seed: of the views. Defaults to 0, whatever `seed` is.
         logit_dtype: in which the teachers' logits are stored. Defaults to `"float32"`.
+        noise: a `LabelNoise` of the training labels. Defaults to None: as they are.
         teacher: the teachers as they were asked for, for the record.
         data_dir: where datasets are, for the record.
     """
@@ -43,6 +45,7 @@ class RunSettings:
     views: int | None = None
     view_seed: int = 0
     logit_dtype: str = "float32"
+    noise: LabelNoise | None = None
     teacher: str | None = None
     data_dir: str | None = None
 
@@ -60,14 +63,22 @@ class RunSettings:
 
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""
-        return {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}
+        config = {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}
+        return {**config, "noise": self.noise.to_config() if self.noise else None}
 
     @classmethod
     def from_config(cls, config):
         """Returns the settings that `to_config` wrote."""
         fields = {name: value for name, value in config.items() if name != "kind"}
-        recipe = {name: _untuple(value) for name, value in fields["recipe"].items()}
-        return cls(**{**fields, "recipe": Recipe(**recipe), "teachers": tuple(fields["teachers"])})
+        noise = fields.get("noise")
+        return cls(
+            **{
+                **fields,
+                "recipe": Recipe.from_config(fields["recipe"]),
+                "teachers": tuple(fields["teachers"]),
+                "noise": LabelNoise.from_config(noise) if noise else None,
+            }
+        )
 
     def default_name(self):
         """Returns the run's name where the user gives none: equal settings, equal name."""
@@ -75,7 +86,8 @@ class RunSettings:
         identity["recipe"]["teacher"] = None  # the usual one; no part of this run
         text = json.dumps(identity, sort_keys=True).encode()
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
-        readable = f"{dataset}-{self.model}-{self.objective}-s{self.seed}"
+        noise = f"-{self.noise.label}" if self.noise else ""
+        readable = f"{dataset}-{self.model}-{self.objective}{noise}-s{self.seed}"
         safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
         return f"{safe}-{hashlib.sha256(text).hexdigest()[:8]}"
 
@@ -90,7 +102,3 @@ def differing_settings(first, second):
 def _flat(config):
     recipe = config.get("recipe") or {}
     return {**{name: value for name, value in config.items() if name != "recipe"}, **recipe}
-
-
-def _untuple(value):
-    return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Teachers by name: a zoo model that the recipe trains once, or a model file."""
+"""Teachers: runs that are trained when they are needed, and model files."""
 
 import dataclasses
 import functools
@@ -6,17 +6,13 @@ import hashlib
 import pathlib
 from collections.abc import Callable
 
-from keras_logitkd import zoo
 from keras_logitkd.logit_store import model_fingerprint
-from keras_logitkd.training import fit
 from keras_logitkd.training.models import check_fits, load_model
 from keras_logitkd.training.recipes import recipe_for
-from keras_logitkd.training.run_directory import RunDirectory
-from keras_logitkd.training.settings import RunSettings
 
 # A teacher is trained by its dataset's recipe, whatever the student's schedule is, but it must see
 # the same images: it shares the fields that say what an example looks like and which are held out.
-SHARED_FIELDS = ("pad", "flip", "resized_crop", "validation", "mean", "std")
+SHARED_FIELDS = ("pad", "flip", "resized_crop", "validation", "examples", "mean", "std")
 
 
 _FILE_IDENTITY = "sha256:"
@@ -53,79 +49,70 @@ class Teacher:
         return self.identity.startswith(_FILE_IDENTITY)
 
 
-def resolve(spec, dataset, student_settings, runs_dir, epochs=None, resume=False, progress=None):
-    """Returns the teachers that a specification names.
-
-    Args:
-        spec: zoo names and .keras files, separated by commas.
-        dataset: the `Dataset` of the student.
-        student_settings: the student's `RunSettings`.
-        runs_dir: where a zoo model's run is looked for and kept.
-        epochs: epochs of a zoo model. Defaults to the recipe's.
-        resume: whether to continue a teacher's unfinished run. Defaults to False.
-        progress: function from the teacher's `RunSettings` to callbacks for its training.
-
-    Returns:
-        A list of `Teacher`.
-
-    Raises:
-        ValueError: If a name is neither a model nor a file.
-    """
-    teachers = []
-    for part in spec.split(","):
-        part = part.strip()
-        if is_file(part):
-            teachers.append(_from_file(part, dataset, student_settings))
-        else:
-            zoo.parse_name(part)
-            settings = _teacher_settings(part, dataset, student_settings, epochs)
-            teachers.append(_from_zoo(settings, dataset, runs_dir, resume, progress))
-    return teachers
-
-
 def is_file(part):
     """Whether a teacher's specification is meant as a file rather than a zoo name."""
     return part.endswith((".keras", ".h5")) or "/" in part or pathlib.Path(part).is_file()
 
 
-def _teacher_settings(name, dataset, student, epochs):
-    shared = {field: getattr(student.recipe, field) for field in SHARED_FIELDS}
-    recipe = dataclasses.replace(recipe_for(student.dataset, dataset.image_shape), **shared)
-    return RunSettings(
-        model=name,
-        dataset=student.dataset,
-        recipe=recipe.replace(epochs=epochs),
-        fingerprint=student.fingerprint,
-        view_seed=student.view_seed,
-        data_dir=student.data_dir,
-    )
+def usual_recipe(dataset, student_recipe, epochs=None):
+    """Returns the recipe of a teacher by name: the dataset's own, on the student's images.
+
+    Args:
+        dataset: a `Dataset`.
+        student_recipe: the student's `Recipe`, which it shares `SHARED_FIELDS` with.
+        epochs: of the teacher. Defaults to those of the dataset's recipe.
+    """
+    shared = {field: getattr(student_recipe, field) for field in SHARED_FIELDS}
+    recipe = dataclasses.replace(recipe_for(dataset.name, dataset.image_shape), **shared)
+    return recipe.replace(epochs=epochs)
 
 
-def _from_zoo(settings, dataset, runs_dir, resume, progress):
-    directory = RunDirectory(runs_dir, settings.default_name())
-    file = directory.model_file("train")
+def from_run(settings, directory, train):
+    """Returns the teacher that is a run of ours.
 
-    @functools.cache
-    def prepare():
-        callbacks = progress(settings) if progress else ()
-        fit.run(settings, dataset, directory, resume=resume, callbacks=callbacks)
+    Args:
+        settings: its `RunSettings`.
+        directory: its `RunDirectory`.
+        train: function that trains it, or finds it trained.
+    """
+    file, prepare = directory.model_file(settings.kind), functools.cache(train)
 
     def load():
         prepare()
         return load_model(file)
 
-    return Teacher(settings.model, directory.name, file, prepare, load, directory.read_result)
+    label = settings.model if settings.loss is None else f"{settings.model} {settings.objective}"
+    return Teacher(label, directory.name, file, prepare, load, directory.read_result)
 
 
-def _from_file(path, dataset, student):
+def from_file(path, dataset, input_shape, cache=None):
+    """Returns the teacher that is a model file, from raw pixels to logits.
+
+    A file that does not fit is refused at once, before anything is trained or written; one whose
+    logits for this dataset are stored already has been found to fit, and is not loaded for that.
+
+    Args:
+        path: of the file.
+        dataset: the `Dataset` of the student.
+        input_shape: (height, width, channels) of the images as the pipeline gives them.
+        cache: a `LogitCache`, or None.
+
+    Raises:
+        ValueError: If the file cannot be loaded or does not fit the dataset.
+    """
+
     @functools.cache
     def load():
         model = load_model(path)
-        shape = student.recipe.augmentation.output_shape(dataset.image_shape)
-        check_fits(model, dataset, shape, f"Teacher {path}")
+        check_fits(model, dataset, input_shape, f"Teacher {path}")
         return model
 
-    load()  # A file that does not fit is refused before anything is trained or written.
+    def is_known():
+        split = dataset.train.fingerprint()
+        return pathlib.Path(path).is_file() and cache.knows(model_fingerprint(path), split)
+
+    if cache is None or not is_known():
+        load()
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Teacher(

@@ -1,13 +1,15 @@
-"""Training and distilling by name: what the runs of one job share, and how they depend."""
+"""Training and distilling: what the runs of one job share, and how they depend."""
 
 import dataclasses
 import os
 from collections.abc import Callable
 
+from keras_logitkd import zoo
 from keras_logitkd.data import catalog
-from keras_logitkd.data.dataset import Dataset, split_validation
+from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.training import fit
 from keras_logitkd.training import teachers as teachers_by_name
+from keras_logitkd.training.cell import Cell
 from keras_logitkd.training.logit_cache import LogitCache
 from keras_logitkd.training.recipes import Recipe, recipe_for
 from keras_logitkd.training.run_directory import RunDirectory
@@ -57,20 +59,56 @@ class Workspace:
     resume: bool = False
     progress: Callable | None = None
 
-    def train(self, model, name=None):
-        """Trains a zoo model on hard labels, or finds the finished run.
+    def to_config(self):
+        """Returns what another process needs to open the same workspace, as JSON types.
+
+        `progress` is left out: it belongs to this process.
+        """
+        return {
+            "dataset": _absolute(self.dataset.name),
+            "runs_dir": os.path.abspath(self.runs_dir),
+            "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
+            "recipe": self.recipe.to_config(),
+            "seed": self.seed,
+            "views": self.views,
+            "cache": self.cache and self.cache.to_config(),
+            "resume": self.resume,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Opens the workspace that `to_config` described."""
+        cache = config["cache"]
+        return cls(
+            **{
+                **config,
+                "dataset": catalog.load(config["dataset"], config["data_dir"]),
+                "recipe": Recipe.from_config(config["recipe"]),
+                "cache": LogitCache(**cache) if cache else None,
+            }
+        )
+
+    def run(self, cell, name=None):
+        """Trains a cell, its teachers first where they are not there yet, or finds it finished.
 
         Args:
-            model: zoo name.
+            cell: a `Cell`.
             name: of the run directory. Defaults to one made from the settings.
 
         Returns:
             A `Run`.
 
         Raises:
-            ValueError: As `fit.run` does.
+            ValueError: As `fit.run` and `teachers.from_file` do.
         """
-        return self._run(self._settings(model), name)
+        teachers = self.teachers(cell)
+        settings = self.settings(cell, teachers)
+        directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
+        return Run(directory, self._train(settings, directory, teachers), teachers)
+
+    def train(self, model, name=None):
+        """Trains a zoo model on hard labels. Arguments, result and errors are those of `run`."""
+        return self.run(Cell(model, seed=self.seed, views=self.views), name)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
         """Distils into a zoo model; a teacher by name is trained first where it is not yet.
@@ -87,13 +125,10 @@ class Workspace:
             A `Run`.
 
         Raises:
-            ValueError: As `fit.run` and `teachers.resolve` do.
+            ValueError: As `run` does, and if a name is neither a model nor a file.
         """
-        teacher = teacher or self.recipe.teacher
-        settings = self._settings(student, loss=loss, alpha=alpha, teacher=teacher)
-        teachers = self._teachers(settings, teacher_epochs)
-        identities = tuple(member.identity for member in teachers)
-        return self._run(dataclasses.replace(settings, teachers=identities), name, teachers)
+        teachers = self.teachers_named(teacher, teacher_epochs)
+        return self.run(Cell(student, teachers, loss, alpha, self.seed, views=self.views), name)
 
     def store_logits(self, teacher=None, teacher_epochs=None):
         """Computes all logits that a distillation with this recipe reads, where they are missing.
@@ -105,12 +140,13 @@ class Workspace:
             The `LogitStore` of the training views.
 
         Raises:
-            ValueError: If there is no room, or as `teachers.resolve` does.
+            ValueError: If there is no room, or as `distill` does.
         """
-        teacher = teacher or self.recipe.teacher
-        settings = self._settings(model=None, teacher=teacher)
-        train, held_out = split_validation(self.dataset.train.labels, self.recipe.validation)
-        teachers = self._teachers(settings, teacher_epochs)
+        named = self.teachers_named(teacher, teacher_epochs)
+        cell = Cell(model=None, teachers=named, loss="mse", views=self.views)
+        teachers = self.teachers(cell)
+        train, held_out = self.recipe.split(self.dataset.train.labels)
+        settings = self.settings(cell, teachers)
         logits = TeacherLogits(teachers, self.dataset, train, settings, self.cache)
         logits.fill_for(0, self.recipe.epochs)
         if len(held_out):
@@ -118,33 +154,68 @@ class Workspace:
         logits.of(self.dataset.test)
         return logits.store
 
-    def _teachers(self, settings, epochs):
-        return teachers_by_name.resolve(
-            settings.teacher,
-            self.dataset,
-            settings,
-            self.runs_dir,
-            epochs=epochs,
-            resume=self.resume,
-            progress=self._callbacks,
-        )
+    def teachers_named(self, spec=None, epochs=None):
+        """Returns the cells and files that a specification of teachers names.
 
-    def _settings(self, model, **fields):
+        Args:
+            spec: zoo names and .keras files, separated by commas. Defaults to the recipe's teacher.
+            epochs: of a teacher by name. Defaults to its recipe's.
+
+        Returns:
+            A tuple, as the `teachers` of a `Cell`.
+
+        Raises:
+            ValueError: If a name is neither a model nor a file.
+        """
+        named, recipe = [], teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs)
+        for part in (spec or self.recipe.teacher).split(","):
+            part = part.strip()
+            if not teachers_by_name.is_file(part):
+                zoo.parse_name(part)
+                part = Cell(part, recipe=recipe)
+            named.append(part)
+        return tuple(named)
+
+    def teachers(self, cell):
+        """Returns the `Teacher`s of a cell, none of them trained or loaded by this."""
+        return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
+
+    def settings(self, cell, teachers=()):
+        """Returns the `RunSettings` of a cell.
+
+        Args:
+            cell: a `Cell`.
+            teachers: its `Teacher`s.
+        """
         return RunSettings(
-            model=model,
+            model=cell.model,
             dataset=_absolute(self.dataset.name),
-            recipe=self.recipe,
+            recipe=cell.recipe or self.recipe,
             fingerprint=self.dataset.fingerprint(),
-            seed=self.seed,
-            views=self.views,
+            seed=cell.seed,
+            teachers=tuple(teacher.identity for teacher in teachers),
+            loss=cell.loss,
+            alpha=cell.alpha if teachers else 0.0,
+            views=cell.views,
+            logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
+            noise=cell.noise,
+            teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,
-            logit_dtype=self.cache.dtype if self.cache and fields else "float32",
-            **fields,
         )
 
-    def _run(self, settings, name, teachers=()):
-        directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
-        result = fit.run(
+    def _teacher(self, member, student_recipe):
+        if not isinstance(member, Cell):
+            shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
+            return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
+        teachers = self.teachers(member)
+        settings = self.settings(member, teachers)
+        directory = RunDirectory(self.runs_dir, settings.default_name())
+        return teachers_by_name.from_run(
+            settings, directory, lambda: self._train(settings, directory, teachers)
+        )
+
+    def _train(self, settings, directory, teachers):
+        return fit.run(
             settings,
             self.dataset,
             directory,
@@ -153,12 +224,11 @@ class Workspace:
             resume=self.resume,
             callbacks=self._callbacks(settings),
         )
-        return Run(directory, result, tuple(teachers))
 
     def _callbacks(self, settings):
         if self.progress is None:
             return []
-        examples, _ = split_validation(self.dataset.train.labels, settings.recipe.validation)
+        examples, _ = settings.recipe.split(self.dataset.train.labels)
         return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
 
     def distillation(self, student, teacher=None, teacher_epochs=None):
@@ -168,13 +238,12 @@ class Workspace:
             student, teacher, teacher_epochs: as for `distill`.
 
         Raises:
-            ValueError: As `teachers.resolve` does.
+            ValueError: As `teachers_named` does.
         """
-        teacher = teacher or self.recipe.teacher
-        settings = self._settings(student, loss="mse", alpha=1.0, teacher=teacher)
-        teachers = self._teachers(settings, teacher_epochs)
-        identities = tuple(member.identity for member in teachers)
-        return dataclasses.replace(settings, teachers=identities), tuple(teachers)
+        named = self.teachers_named(teacher, teacher_epochs)
+        cell = Cell(student, named, "mse", seed=self.seed, views=self.views)
+        teachers = self.teachers(cell)
+        return self.settings(cell, teachers), teachers
 
     def validate(self, settings, teachers, directory, epochs=None):
         """Trains as `distill` does, in a directory of its own, without the test set.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keras_logitkd.data.dataset import Split, split_validation
+from keras_logitkd.data.dataset import Split, draw_part, split_validation
 from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.sources import ArrayImages
 from keras_logitkd.data.statistics import channel_statistics
@@ -61,6 +61,43 @@ def test_split_validation_zero_is_empty():
 def test_split_validation_refuses(fraction):
     with pytest.raises(DataError, match="fraction"):
         split_validation(np.array([0, 1]), fraction)
+
+
+@given(label_lists, st.data())
+def test_draw_part_is_stratified_pure_and_exact(labels, data):
+    labels = np.array(labels)
+    classes, counts = np.unique(labels, return_counts=True)
+    count = data.draw(st.integers(len(classes), len(labels)))
+    before = labels.copy()
+    part = draw_part(labels, count)
+    np.testing.assert_array_equal(part, draw_part(labels.copy(), count))
+    np.testing.assert_array_equal(labels, before)
+    assert part.dtype == np.int64
+    assert np.all(np.diff(part) > 0)
+    assert set(labels[part]) == set(classes)
+    shares = counts * count / len(labels)
+    if np.all(shares >= 1):
+        assert len(part) == count
+        kept = np.array([np.sum(labels[part] == label) for label in classes])
+        assert np.all(np.abs(kept - shares) < 1 + 1e-9)
+    else:  # A class with less than one example to give gives one.
+        assert count <= len(part) < count + len(classes)
+
+
+def test_draw_part_is_no_continuation_of_the_validation_part():
+    labels = np.repeat(np.arange(10), 500)
+    part = draw_part(labels, 500)
+    _, held_out = split_validation(labels, 0.1)
+    assert set(np.bincount(labels[part])) == {50}
+    assert 20 < len(set(part) & set(held_out)) < 80  # 50 by chance
+    # Pinned: a changed draw would change every number of a part.
+    assert part[:6].tolist() == [1, 9, 24, 27, 28, 34]
+
+
+@pytest.mark.parametrize("count", [0, 2, 7, -1])
+def test_draw_part_refuses(count):
+    with pytest.raises(DataError, match=rf"`examples` must lie in 3\.\.6.*examples={count}"):
+        draw_part(np.arange(6) % 3, count)
 
 
 def test_fingerprint_sees_every_byte_and_label():

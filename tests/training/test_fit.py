@@ -8,6 +8,7 @@ import pytest
 
 from keras_logitkd import zoo
 from keras_logitkd.data.dataset import split_validation
+from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training import fit, models
 from keras_logitkd.training.run_directory import RunDirectory
 from keras_logitkd.training.settings import RunSettings
@@ -107,10 +108,13 @@ def test_l2_is_in_the_logged_loss(tiny, settings, tmp_path):
     assert float(row["loss"]) - float(row["hard_loss"]) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("epochs_before", [0, 1])
+@pytest.mark.parametrize(
+    ("epochs_before", "noise"), [(0, None), (1, None), (1, LabelNoise("symmetric", 0.4))]
+)
 def test_resumed_run_equals_the_uninterrupted_one(
-    tiny, distillation, teacher, tmp_path, epochs_before
+    tiny, distillation, teacher, tmp_path, epochs_before, noise
 ):
+    distillation = dataclasses.replace(distillation, noise=noise)
     whole, broken = RunDirectory(tmp_path, "whole"), RunDirectory(tmp_path, "broken")
     expected = fit.run(distillation, tiny, whole, [as_teacher(lambda: teacher)])
     with pytest.raises(KilledError):
@@ -124,6 +128,7 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert broken.read_result() is None
     resumed = fit.run(distillation, tiny, broken, [as_teacher(lambda: teacher)], resume=True)
     assert resumed["test_loss"] == expected["test_loss"]
+    assert resumed.get("memorisation") == expected.get("memorisation")
     assert broken.metrics_file.read_bytes() == whole.metrics_file.read_bytes()
     pairs = zip(
         weights_in(whole.path / "student.keras"),
@@ -132,12 +137,13 @@ def test_resumed_run_equals_the_uninterrupted_one(
     )
     for one, other in pairs:
         np.testing.assert_array_equal(one, other)
-    assert sorted(file.name for file in broken.path.iterdir()) == [
+    assert {file.name for file in broken.path.iterdir()} == {
         "config.json",
         "metrics.csv",
         "result.json",
         "student.keras",
-    ]
+        *(["labels.npz"] if noise else []),
+    }
 
 
 def test_run_killed_while_saving_resumes_without_training(tiny, settings, tmp_path, monkeypatch):
@@ -241,3 +247,20 @@ def test_lost_model_is_trained_again(tiny, settings, tmp_path):
     directory.model_file("train").unlink()
     assert fit.run(settings, tiny, directory)["test_loss"] == first["test_loss"]
     assert directory.model_file("train").is_file()
+
+
+def test_a_part_of_the_training_examples(tiny, settings, tmp_path):
+    recipe = settings.recipe.replace(examples=21, epochs=1)
+    directory = RunDirectory(tmp_path, "r")
+    result = fit.run(dataclasses.replace(settings, recipe=recipe), tiny, directory)
+    assert result["train_examples"] == 21
+    assert read_metrics(directory)[0]["val_accuracy"] != ""
+
+
+def test_more_examples_than_there_are_is_refused_before_anything_is_written(
+    tiny, settings, tmp_path
+):
+    recipe = settings.recipe.replace(examples=49)
+    with pytest.raises(ValueError, match=r"`examples` must lie in 3\.\.48.* examples=49"):
+        fit.run(dataclasses.replace(settings, recipe=recipe), tiny, RunDirectory(tmp_path, "r"))
+    assert not (tmp_path / "r").exists()

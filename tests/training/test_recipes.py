@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from keras_logitkd.training.recipes import LARGE_IMAGES, RECIPES, SMALL_IMAGES, recipe_for
@@ -58,6 +59,7 @@ def test_replace_keeps_what_is_none():
         {"weight_decay": -1e-4},
         {"label_smoothing": 1.0},
         {"validation": 1.0},
+        {"examples": 0},
         {"std": (0.1, 0.0)},
         {"learning_rate": float("nan")},
     ],
@@ -66,3 +68,21 @@ def test_recipe_out_of_range_names_the_field(fields):
     (name,) = fields
     with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):
         RECIPES["digits"].replace(**fields)
+
+
+def test_examples_are_drawn_from_what_is_not_held_out():
+    labels = np.arange(200) % 4
+    whole = RECIPES["digits"].replace(validation=0.1)
+    train, held_out = whole.split(labels)
+    part, same_held_out = whole.replace(examples=40).split(labels)
+    np.testing.assert_array_equal(same_held_out, held_out)
+    assert np.bincount(labels[part]).tolist() == [10, 10, 10, 10]
+    assert set(part) < set(train)
+    everything, _ = whole.replace(examples=len(train)).split(labels)
+    np.testing.assert_array_equal(everything, train)
+
+
+def test_examples_more_than_there_are_are_refused():
+    labels = np.arange(200) % 4
+    with pytest.raises(ValueError, match=r"`examples` must lie in 4\.\.180.*: examples=181"):
+        RECIPES["digits"].replace(validation=0.1, examples=181).split(labels)

@@ -2,6 +2,9 @@ import dataclasses
 import json
 import re
 
+import pytest
+
+from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import RECIPES
 from keras_logitkd.training.settings import RunSettings, differing_settings
 
@@ -13,6 +16,29 @@ SETTINGS = RunSettings(
     loss="kl:inf",
     alpha=0.9,
 )
+NOISES = [
+    LabelNoise("symmetric", 0.4),
+    LabelNoise("symmetric", 0.4, seed=1),
+    LabelNoise("symmetric", 0.8),
+    LabelNoise("pair", 0.4),
+    LabelNoise("matrix", matrix=((0.5, 0.5), (0.0, 1.0))),
+]
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_config_with_noise_round_trips(noise):
+    settings = dataclasses.replace(SETTINGS, noise=noise)
+    config = json.loads(json.dumps(settings.to_config()))
+    assert RunSettings.from_config(config) == settings
+    assert differing_settings(SETTINGS.to_config(), config) == ["noise"]
+    assert noise.kind in settings.default_name()
+
+
+def test_config_from_before_there_was_noise_is_read():
+    config = SETTINGS.to_config()
+    del config["noise"], config["recipe"]["examples"]
+    assert RunSettings.from_config(config) == SETTINGS
+    assert differing_settings(SETTINGS.to_config(), config) == []
 
 
 def test_config_round_trip_through_json():
@@ -34,6 +60,8 @@ def test_default_name_depends_on_every_setting_but_where_things_are():
         {"view_seed": 1},
         {"teachers": ()},
         {"recipe": SETTINGS.recipe.replace(epochs=3)},
+        {"recipe": SETTINGS.recipe.replace(examples=500)},
+        *({"noise": noise} for noise in NOISES),
     ]
     names = {dataclasses.replace(SETTINGS, **fields).default_name() for fields in changed}
     assert len(names | {name}) == 1 + len(changed)

@@ -1,0 +1,70 @@
+"""`logitkd noise`: teachers and students on wrong labels."""
+
+import click
+
+from keras_logitkd.cli import options, quiet
+from keras_logitkd.cli.sweep_options import output_directory, sweep_options
+
+
+@click.command()
+@options.distillation_options
+@click.option(
+    "--noise",
+    "specs",
+    multiple=True,
+    required=True,
+    metavar="SPEC",
+    help="symmetric:RATE, pair:RATE or matrix:FILE.csv; may be given several times.",
+)
+@click.option(
+    "--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the labels."
+)
+@click.option(
+    "--losses",
+    type=options.Losses(),
+    default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
+    show_default=True,
+    help="Objectives of the students: ce, mse, kl:T with T in [0, inf].",
+)
+@options.views_option
+@options.data_options
+@sweep_options(default_seeds="0,1,2")
+@click.pass_context
+def noise(context, **arguments):
+    """Train a teacher on wrong labels, distil it by several objectives, and compare.
+
+    For example: logitkd noise --student wrn-10-1 --noise symmetric:0.4 --noise pair:0.2
+
+    What is finished is not trained again: after an interruption, run the same command again.
+    """
+    recipe_fields, given = options.split_recipe_fields(arguments)
+    quiet.load_tensorflow()
+    from keras_logitkd.cli import sweeps
+    from keras_logitkd.data.noise import parse_noise
+    from keras_logitkd.experiments import noise as experiment
+    from keras_logitkd.experiments import report
+
+    noises = [parse_noise(spec, given["noise_seed"]) for spec in given["specs"]]
+    workspace = sweeps.sweep_workspace(given, recipe_fields)
+    teachers = workspace.teachers_named(given["teacher"], given["teacher_epochs"])
+    entries = experiment.noise_entries(
+        given["student"], teachers, noises, given["losses"], given["seeds"], given["views"]
+    )
+    title = f"{given['student']} on wrong labels of {given['dataset']}"
+    story = report.Story(
+        title=title,
+        what=f"Seeds {', '.join(map(str, given['seeds']))}, labels drawn by seed "
+        f"{given['noise_seed']}; validation and test labels are true.",
+        command=sweeps.command_line(),
+        measures=experiment.MEASURES,
+        draw=lambda frame, summary: experiment.draw(frame, summary, title),
+    )
+    written = report.run(
+        story,
+        entries,
+        workspace,
+        output_directory(given, "noise"),
+        given["jobs"],
+        sweeps.Progress(),
+    )
+    context.exit(sweeps.print_report(written, given["as_json"]))

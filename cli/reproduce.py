@@ -1,0 +1,61 @@
+"""`logitkd reproduce`: the paper's tables and figures, at three scales or on data of one's own."""
+
+import click
+
+from keras_logitkd.cli import options, quiet
+from keras_logitkd.cli.sweep_options import output_directory, sweep_options
+
+_NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3", "figure6")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(_NAMES), metavar="WHAT")
+@click.option(
+    "--scale",
+    type=click.Choice(["smoke", "small", "paper"]),
+    default="smoke",
+    show_default=True,
+    help="smoke: digits, minutes, and decides nothing; small: 4,000 images of Fashion-MNIST, "
+    "hours on two cores; paper: the paper's own data and networks, for GPUs.",
+)
+@click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
+@click.option("--teacher", type=options.OneTeacher(), help="Another teacher than the scale's.")
+@click.option("--student", type=options.ModelName(), help="One student instead of the scale's.")
+@click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of the teachers.")
+@sweep_options(default_seeds=None)
+@click.pass_context
+def reproduce(context, **arguments):
+    """Run an experiment of the paper and say which of its claims held.
+
+    WHAT is table2, table3, table4, table5, table6, ensemble, figure3 or figure6. The scale sets
+    networks, epochs and seeds; every option below that is given takes the place of the scale's.
+
+    What is finished is not trained again: after an interruption, run the same command again.
+    """
+    recipe_fields, given = options.split_recipe_fields(arguments)
+    quiet.load_tensorflow()
+    from keras_logitkd.cli import sweeps
+    from keras_logitkd.experiments import reproduce as experiments
+
+    own = {name: value for name, value in recipe_fields.items() if value is not None}
+    setup = experiments.setup_of(
+        given["what"],
+        given["scale"],
+        dataset=given["dataset"],
+        teacher=given["teacher"],
+        students=(given["student"],) if given["student"] else None,
+        teacher_epochs=given["teacher_epochs"],
+        seeds=given["seeds"],
+    )
+    fields = {**setup.fields, **own}
+    report = experiments.reproduce(
+        given["what"],
+        experiments.with_fields(setup, fields),
+        sweeps.sweep_workspace({**given, "dataset": setup.dataset}, fields),
+        output_directory(given, f"{given['what']}-{given['scale']}"),
+        jobs=given["jobs"],
+        progress=sweeps.Progress(),
+        command=sweeps.command_line(),
+    )
+    context.exit(sweeps.print_report(report, given["as_json"]))

@@ -1,0 +1,49 @@
+"""`logitkd sequential`: chains of teachers."""
+
+import click
+
+from keras_logitkd.cli import options, quiet
+from keras_logitkd.cli.sweep_options import output_directory, sweep_options
+
+
+@click.command()
+@click.argument("links", nargs=-1, required=True, metavar="TEACHER MODEL:LOSS [MODEL:LOSS ...]")
+@click.option(
+    "--teacher-epochs",
+    type=click.IntRange(min=1),
+    help="Epochs of the first teacher. [default: the recipe's, whatever --epochs is]",
+)
+@options.views_option
+@options.data_options
+@sweep_options(default_seeds="0")
+@click.pass_context
+def sequential(context, **arguments):
+    """Distil along a chain, each network the teacher of the next.
+
+    For example: logitkd sequential wrn-28-4 wrn-16-4:kl:3 wrn-16-2:mse
+
+    What is finished is not trained again: after an interruption, run the same command again.
+    """
+    recipe_fields, given = options.split_recipe_fields(arguments)
+    quiet.load_tensorflow()
+    from keras_logitkd.cli import sweeps
+    from keras_logitkd.experiments import chain, report
+
+    links = chain.parse_links(given["links"])
+    workspace = sweeps.sweep_workspace(given, recipe_fields)
+    first = workspace.teachers_named(links[0].model, given["teacher_epochs"])
+    entries = chain.chain_entries(first, links[1:], given["seeds"], given["views"])
+    story = report.Story(
+        title=f"Chain on {given['dataset']}",
+        what=f"{' -> '.join(given['links'])}, seeds {', '.join(map(str, given['seeds']))}.",
+        command=sweeps.command_line(),
+    )
+    written = report.run(
+        story,
+        entries,
+        workspace,
+        output_directory(given, "sequential"),
+        given["jobs"],
+        sweeps.Progress(),
+    )
+    context.exit(sweeps.print_report(written, given["as_json"]))

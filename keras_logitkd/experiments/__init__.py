@@ -1,0 +1,1 @@
+"""The experiments of the paper: tables and figures as lists of runs, and what they show."""

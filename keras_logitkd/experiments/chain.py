@@ -1,0 +1,69 @@
+"""Chains: each network is the teacher of the next."""
+
+import dataclasses
+
+from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.training.cell import Cell
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """A network of a chain and how it is made.
+
+    Args:
+        model: zoo name; for the first link also .keras files or several, separated by commas.
+        loss: as `losses.get` reads it; None for the first link.
+    """
+
+    model: str
+    loss: str | None = None
+
+
+def parse_links(texts):
+    """Reads a chain such as `["wrn-28-4", "wrn-16-4:kl:3", "wrn-16-2:mse"]`.
+
+    Returns:
+        List of `Link`.
+
+    Raises:
+        ValueError: If there are fewer than two, the first has a loss, or another has none.
+    """
+    if len(texts) < 2:
+        raise ValueError(f"A chain must have at least two networks. Received: {' '.join(texts)}")
+    links = [Link(texts[0])]
+    for text in texts[1:]:
+        model, colon, loss = text.partition(":")
+        if not colon or not loss:
+            raise ValueError(
+                "Every network after the first must be MODEL:LOSS, such as wrn-16-2:mse or "
+                f"wrn-16-4:kl:3. Received: {text}"
+            )
+        links.append(Link(model, loss))
+    return links
+
+
+def chain_entries(first, links, seeds, views=None):
+    """Returns the cells of a chain, one chain for each seed from the same first teachers.
+
+    Args:
+        first: tuple of cells or files, the first link.
+        links: the list of `Link`s after it.
+        seeds: of all networks after the first.
+        views: as in `Cell`.
+
+    Returns:
+        List of `Entry`; rows are the places in the chain, columns the objectives.
+
+    Raises:
+        ValueError: If there are no seeds, or no such loss.
+    """
+    if not seeds:
+        raise ValueError("`seeds` must not be empty. Received: none")
+    entries = [Entry(f"1 {cell.model}", "ce", cell) for cell in first if isinstance(cell, Cell)]
+    for seed in seeds:
+        teachers = first
+        for place, link in enumerate(links, start=2):
+            cell = Cell(link.model, teachers, link.loss, seed=seed, views=views)
+            entries.append(Entry(f"{place} {link.model}", link.loss, cell))
+            teachers = (cell,)
+    return entries

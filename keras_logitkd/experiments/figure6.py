@@ -1,0 +1,41 @@
+"""Figure 6: accuracy against the temperature when a share of the training labels is wrong."""
+
+from keras_logitkd.data.noise import LabelNoise
+from keras_logitkd.experiments import noise
+from keras_logitkd.experiments.statistics import Claim
+
+TITLE = "Figure 6: test accuracy with wrong training labels"
+PAPER = {}
+MEASURES = noise.MEASURES
+
+
+def entries(setup):
+    """Returns the cells: for each rate the teacher and the student by every objective."""
+    noises = [LabelNoise("symmetric", rate) for rate in setup.noise_rates]
+    columns = ["ce", *(f"kl:{tau}" for tau in setup.noise_taus), "mse"]
+    return noise.noise_entries(setup.student, (setup.taught(),), noises, columns, setup.seeds)
+
+
+def claims(setup):
+    """Returns what the paper says: small temperatures are best, logits carry the noise over."""
+    small, large, found = "kl:0.5", "kl:20", []
+    for rate in setup.noise_rates:
+        row, percent = LabelNoise("symmetric", rate).label, f"{100 * rate:g}% wrong labels"
+        pairs = [
+            ("KL at tau = 0.5 is better than hard labels", small, "ce"),
+            ("KL at tau = 0.5 is better than at tau = 20", small, large),
+            ("KL at tau = 0.5 is better than MSE", small, "mse"),
+        ]
+        if rate < 0.5:
+            pairs.append(("MSE is better than hard labels", "mse", "ce"))
+            pairs.append(("KL at tau = inf is better than hard labels", "kl:inf", "ce"))
+        else:
+            pairs.append(("Hard labels are better than MSE", "ce", "mse"))
+            pairs.append(("Hard labels are better than KL at tau = inf", "ce", "kl:inf"))
+        found += [Claim(f"{text} ({percent})", (row, a), (row, b)) for text, a, b in pairs]
+    return found
+
+
+def figure(frame, summary, setup):
+    """Draws the accuracy against the temperature, a line for each rate."""
+    return noise.draw(frame, summary, TITLE)

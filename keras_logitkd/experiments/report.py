@@ -1,0 +1,142 @@
+"""What is written about a table of runs: table.csv, report.md and figure.png in one directory."""
+
+import dataclasses
+import pathlib
+
+from keras_logitkd.analysis import plots
+from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
+from keras_logitkd.experiments.sweep import check_sweep, run_sweep
+from keras_logitkd.training.run_directory import replacing
+
+TEST_ACCURACY = {"test_accuracy": "Test accuracy (%)"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What an experiment came to.
+
+    Args:
+        frame: tidy pandas frame, one row a run, see `sweep.COLUMNS`.
+        summary: mean, std and n of the test accuracy of each cell, see `summarize`.
+        verdicts: a `Verdict` for each claim.
+        files: dict of what ("csv", "markdown", "figure") to path.
+    """
+
+    frame: object
+    summary: object
+    verdicts: list
+    files: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """What there is to say beside the numbers.
+
+    Args:
+        title: of the report.
+        what: sentences on what was run.
+        command: how to run it again. Defaults to nothing.
+        measures: dict of a column of the frame to the heading of its table. Defaults to the test
+            accuracy.
+        claims: list of `Claim`s to judge. Defaults to none.
+        paper: dict (row, column) to published percent, where comparable. Defaults to none.
+        notes: list of sentences for the end. Defaults to none.
+        draw: function from (frame, summary) to a figure. Defaults to means with error bars.
+    """
+
+    title: str
+    what: str
+    command: str = ""
+    measures: dict = dataclasses.field(default_factory=lambda: TEST_ACCURACY)
+    claims: list = dataclasses.field(default_factory=list)
+    paper: dict | None = None
+    notes: list = dataclasses.field(default_factory=list)
+    draw: object = None
+
+
+def run(story, entries, workspace, output, jobs=1, progress=None):
+    """Runs the cells of a table and writes the report on them.
+
+    Args:
+        story: a `Story`.
+        entries, workspace, jobs: as for `run_sweep`.
+        output: directory of the files; it is created.
+        progress: the `report` of `run_sweep`.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        ValueError: As `run_sweep` does, before anything is written.
+        OSError: If the directories cannot be written, before anything is trained.
+    """
+    check_sweep(entries, workspace, jobs)
+    for directory in (workspace.runs_dir, output):
+        pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+    return write(story, run_sweep(entries, workspace, jobs, progress), output)
+
+
+def write(story, frame, output):
+    """Writes a report.
+
+    Args:
+        story: a `Story`.
+        frame: what `run_sweep` returned.
+        output: directory; files of an earlier report in it are replaced.
+
+    Returns:
+        A `Report`.
+    """
+    output, summary = pathlib.Path(output), summarize(frame)
+    verdicts = [judge(claim, frame) for claim in story.claims]
+    files = {"csv": output / "table.csv", "markdown": output / "report.md"}
+    with replacing(files["csv"]) as partial:
+        frame.to_csv(partial, index=False)
+    if frame["test_accuracy"].notna().any():
+        draw = story.draw or (lambda frame, summary: _means(story.title, frame, summary))
+        files["figure"] = plots.save(draw(frame, summary), output / "figure")
+    with replacing(files["markdown"]) as partial:
+        partial.write_text(_markdown(story, frame, verdicts, "figure" in files), encoding="utf-8")
+    return Report(frame, summary, verdicts, files)
+
+
+def _means(title, frame, summary):
+    taught = frame[(frame["teacher"] != "") & (frame["noise"] == "")]
+    taught = taught.dropna(subset="teacher_test_accuracy")
+    accuracies = taught.groupby("teacher", sort=False)["teacher_test_accuracy"].unique()
+    reference = {
+        f"teacher {name}": shares[0] for name, shares in accuracies.items() if len(shares) == 1
+    }
+    return plots.bars(summary, title, reference=reference, runs=frame)
+
+
+def _markdown(story, frame, verdicts, has_figure):
+    lines = [f"# {story.title}", "", story.what]
+    if story.command:
+        lines += ["", f"    {story.command}"]
+    for value, heading in story.measures.items():
+        published = story.paper if value == "test_accuracy" else None
+        lines += ["", f"## {heading}", "", to_markdown(summarize(frame, value), published)]
+    lines += ["", *_teachers(frame)]
+    if has_figure:
+        lines += ["", f"![{story.title}](figure.png)"]
+    if verdicts:
+        lines += ["", "## The paper's claims", "", *[verdict.sentence() for verdict in verdicts]]
+    for note in story.notes:
+        lines += ["", note]
+    if len(failed := frame[frame["error"] != ""]):
+        lines += ["", "## Failed", ""]
+        for run in failed.itertuples():
+            lines.append(f"- {run.row}, {run.column}, seed {run.seed}: {run.error}")
+    return "\n".join(lines) + "\n"
+
+
+def _teachers(frame):
+    """A line for each teacher with its test accuracy, which is that of one run."""
+    taught = frame[frame["teacher"] != ""].dropna(subset="teacher_test_accuracy")
+    found = taught.groupby(["teacher", "noise"], sort=False)["teacher_test_accuracy"].unique()
+    return [
+        f"- teacher {teacher}{f' ({noise})' if noise else ''}: "
+        f"{', '.join(f'{100 * share:.2f}%' for share in shares)} on the test set"
+        for (teacher, noise), shares in found.items()
+    ]

@@ -1,0 +1,58 @@
+"""A process that runs cells: `python -m keras_logitkd.experiments.worker`, see `WorkerPool`.
+
+It reads lines of JSON, first the workspace and then cells, and answers each with one line. When its
+input ends, because the sweep is over or was killed, it ends at once.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+
+
+def main():
+    """Answers until the input ends."""
+    # What libraries print must not get between the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    messages = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(messages,), daemon=True).start()
+    workspace = None
+    while True:
+        message = messages.get()
+        if "workspace" in message:
+            workspace, answer = _open(message["workspace"]), {}
+        else:
+            answer = _run(workspace, message["cell"])
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _read(messages):
+    """Reads ahead, so that the end of the input is seen while a cell runs."""
+    for line in sys.stdin:
+        messages.put(json.loads(line))
+    os._exit(0)
+
+
+def _open(config):
+    # Imported here: what TensorFlow says while it loads belongs after the redirection above.
+    from keras_logitkd.training.workspace import Workspace
+
+    return Workspace.from_config(config)
+
+
+def _run(workspace, config):
+    from keras_logitkd.experiments.schedule import Failure
+    from keras_logitkd.experiments.sweep import run_cell
+    from keras_logitkd.training.cell import Cell
+
+    outcome = run_cell(workspace, Cell.from_config(config))
+    if isinstance(outcome, Failure):
+        return {"failure": outcome.message}
+    return {"result": outcome}
+
+
+if __name__ == "__main__":
+    main()
