@@ -9,7 +9,6 @@ import logging
 import shutil
 import time
 
-from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.training.run_directory import RunDirectory, replacing, write_json
 from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.tuning import report, workers
@@ -38,7 +37,7 @@ class Search:
         name: of the directory below the runs. Defaults to one made from the settings.
 
     Raises:
-        ValueError: If an argument is out of range, or as `teachers.resolve` does.
+        ValueError: If an argument is out of range, or as `Workspace.distill` says.
     """
 
     def __init__(
@@ -243,9 +242,8 @@ def _check(workspace, space, method, trials):
             "`points` must be given for a grid, and only there. "
             f"Received: method={method!r}, points={space.points}"
         )
-    fraction = workspace.recipe.validation
-    if not len(split_validation(workspace.dataset.train.labels, fraction)[1]):
+    if not len(workspace.recipe.split(workspace.dataset.train.labels)[1]):
         raise ValueError(
             "`validation` must hold out examples that choose among the trials, such as "
-            f"--validation 0.1. Received: validation={fraction:g}"
+            f"--validation 0.1. Received: validation={workspace.recipe.validation:g}"
         )
