@@ -4,13 +4,11 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
-import gc
 import io
 import logging
 import shutil
 import time
 
-from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.training.run_directory import RunDirectory, replacing, write_json
 from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.tuning import report, workers
@@ -39,7 +37,7 @@ class Search:
         name: of the directory below the runs. Defaults to one made from the settings.
 
     Raises:
-        ValueError: If an argument is out of range, or as `teachers.resolve` does.
+        ValueError: If an argument is out of range, or as `Workspace.distill` says.
     """
 
     def __init__(
@@ -172,7 +170,6 @@ class Search:
 
     def _run_trial(self, trial):
         """Trains a trial, from where it was left. Returns its metrics as KerasTuner takes them."""
-        gc.collect()  # Keras models are cycles; many of them are built here.
         values = trial.hyperparameters.values
         candidate = self.space.read(values)
         settings = dataclasses.replace(
@@ -245,9 +242,8 @@ def _check(workspace, space, method, trials):
             "`points` must be given for a grid, and only there. "
             f"Received: method={method!r}, points={space.points}"
         )
-    fraction = workspace.recipe.validation
-    if not len(split_validation(workspace.dataset.train.labels, fraction)[1]):
+    if not len(workspace.recipe.split(workspace.dataset.train.labels)[1]):
         raise ValueError(
             "`validation` must hold out examples that choose among the trials, such as "
-            f"--validation 0.1. Received: validation={fraction:g}"
+            f"--validation 0.1. Received: validation={workspace.recipe.validation:g}"
         )

@@ -122,9 +122,9 @@ class TrialTuner(BaseTuner):
         self._after(trial)
 
     def save(self):
-        if hasattr(self.oracle, "save"):  # A worker has the chief's oracle at the other end only.
+        if hasattr(self.oracle, "save"):  # A worker's is at the chief's end of the line.
             self.oracle.save()
-        write_json(pathlib.Path(self._get_tuner_fname()), self.get_state())
+            write_json(pathlib.Path(self._get_tuner_fname()), self.get_state())
 
     def _try_run_and_update_trial(self, trial):
         # KerasTuner's own takes every error for the trial's failure, and prints it. Here numbers

@@ -99,7 +99,7 @@ class _Team:
             code = process.poll()
             if name == CHIEF or code is None:
                 continue
-            if code == 0:
+            if code == 0 or self._done_since is not None:
                 del self._processes[name]
             elif code < 0 and self._restarts < _RESTARTS:
                 self._restarts += 1
