@@ -23,11 +23,13 @@ PAPER = {(NONE, "ce"): 72.68} | {
 def entries(setup):
     """Returns the cells; the row says who taught the small network, the column by what."""
     large, cells = setup.taught(), []
+    # The network in the middle is trained as long as when it learns from labels.
+    recipe = setup.recipe.replace(epochs=setup.teacher_epochs)
     for seed in setup.seeds:
         cells.append(Entry(NONE, "ce", setup.cell("ce", seed=seed)))
         teachers = {MEDIUM: setup.taught(setup.medium), LARGE: large}
         for loss in ("kl:3", "mse"):
-            link = setup.cell(loss, [large], setup.medium, seed=seed)
+            link = setup.cell(loss, [large], setup.medium, seed=seed, recipe=recipe)
             teachers[f"large, medium by {loss}"] = link
         cells += [
             Entry(row, column, setup.cell(column, [teacher], seed=seed))
