@@ -85,12 +85,13 @@ def tune(context, **arguments):
         trials=given["trials"],
         name=given["name"],
     )
-    finished = search.start()
+    best = search.start()
     try:
         if member is not None:
             _join(search, member)
             return
-        best = search.finish() if finished else search.run(given["workers"], _command(context.obj))
+        if best is None:
+            best = search.run(given["workers"], _command(context.obj))
     except tuning.WorkerError as error:
         click.echo(f"logitkd: error: {error}", err=True)
         context.exit(1)

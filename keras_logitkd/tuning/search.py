@@ -70,7 +70,7 @@ class Search:
         """Creates the directory, or finds it.
 
         Returns:
-            Whether the search is finished already.
+            The content of best.json where the search is finished already, or None.
 
         Raises:
             ValueError: If the directory holds something else or cannot be written.
@@ -92,7 +92,7 @@ class Search:
             raise ValueError(
                 f"Cannot write the search directory {self.path}: {error.strerror or error}"
             ) from error
-        return (self.path / "best.json").is_file()
+        return report.read_json(self.path / "best.json")
 
     def run(self, count=1, command=()):
         """Runs the trials that are missing and writes trials.csv and best.json.

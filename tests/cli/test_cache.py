@@ -1,28 +1,12 @@
 import json
 import pathlib
 
-import keras
 import pytest
-
-from keras_logitkd.cli import main
 
 QUICK = ("--epochs", "2", "--batch-size", "256", "--views", "1", "--teacher", "t.keras")
 
 
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """Runs the command line where a small teacher lies; returns code, output and error."""
-    monkeypatch.chdir(tmp_path)
-    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    keras.Sequential(layers).save("t.keras")
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
+pytestmark = pytest.mark.usefixtures("small_teacher")
 
 
 def test_computed_ahead_of_time_listed_used_verified_and_pruned(run):

@@ -3,10 +3,8 @@ import json
 import pathlib
 import statistics
 
-import keras
 import pytest
 
-from keras_logitkd.cli import main
 from keras_logitkd.data import pipeline
 from keras_logitkd.training.workspace import Workspace
 
@@ -19,20 +17,7 @@ class KilledError(Exception):
     pass
 
 
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """Runs the command line where a small teacher lies; returns code, output and error."""
-    monkeypatch.chdir(tmp_path)
-    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    keras.Sequential(layers).save("t.keras")
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
+pytestmark = pytest.mark.usefixtures("small_teacher")
 
 
 def rows_of(name):
