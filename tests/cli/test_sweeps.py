@@ -4,17 +4,15 @@ import csv
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.cli import main
+from keras_logitkd import losses
 from keras_logitkd.experiments import sweep
 from keras_logitkd.experiments.schedule import Failure
 from keras_logitkd.training.workspace import Workspace
@@ -23,28 +21,6 @@ QUICK = ("--epochs", "1", "--batch-size", "16", "--pad", "0", "--no-flip", "--va
 CHAIN = ("sequential", "resnet-8-1", "wrn-10-1:kl:3", "wrn-10-1:mse", "--teacher-epochs", "1")
 NOISE = ("noise", "--student", "wrn-10-1", "--teacher", "resnet-8-1", "--teacher-epochs", "1")
 DISTILL = ("distill", "--student", "wrn-10-1", "--teacher", "own.keras", "--loss", "sequential")
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch, tiny_spec):
-    """Runs the command line where tiny.npz and own.keras lie; returns code, output and error."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(tiny_spec.removeprefix("npz:"), "tiny.npz")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["logitkd", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main.main(list(arguments))
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def own_teacher(run):
-    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
-    keras.Sequential(layers).save("own.keras")
 
 
 def on_tiny(*arguments):
@@ -74,13 +50,13 @@ def check_against_runs(rows):
         assert row["error"] == ""
 
 
-def test_reproduce_table2_from_options_to_files(run):
+def test_reproduce_table2_from_options_to_files(run_on_tiny):
     arguments = (
         "reproduce", "table2", "--epochs", "1", "--teacher-epochs", "1", "--seeds", "0",
         "--dataset", "digits", "--batch-size", "256", "--teacher", "resnet-8-1",
         "--pad", "0", "--validation", "0",
     )  # fmt: skip
-    code, out, err = run(*arguments, "--json")
+    code, out, err = run_on_tiny(*arguments, "--json")
     assert code == 0, err
     rows = table("results/table2-smoke")
     check_against_runs(rows)
@@ -102,13 +78,13 @@ def test_reproduce_table2_from_options_to_files(run):
     assert [line[:6] for line in err.splitlines()] == [f"[{number}/8] " for number in range(1, 9)]
 
     before = models()
-    assert run(*arguments)[0] == 0
+    assert run_on_tiny(*arguments)[0] == 0
     assert models() == before
     assert table("results/table2-smoke") == rows
 
 
-def test_noise_measures_memorisation(run):
-    code, out, err = run(
+def test_noise_measures_memorisation(run_on_tiny):
+    code, out, err = run_on_tiny(
         *on_tiny(*NOISE), "--noise", "symmetric:0.4", "--noise-seed", "2", "--losses", "ce, kl:1",
         "--seeds", "1", "--output", "here",
     )  # fmt: skip
@@ -128,9 +104,9 @@ def test_noise_measures_memorisation(run):
     assert "here/report.md" in out
 
 
-def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run, monkeypatch):
+def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run_on_tiny, monkeypatch):
     chain = on_tiny(*CHAIN[:2], *CHAIN[3:])
-    code, _, err = run(*chain, "--runs-dir", "whole", "--output", "expected")
+    code, _, err = run_on_tiny(*chain, "--runs-dir", "whole", "--output", "expected")
     assert code == 0, err
     expected = table("expected")
     assert [row["row"] for row in expected] == ["1 resnet-8-1", "2 wrn-10-1"]
@@ -145,13 +121,13 @@ def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run, monkeypatch
     on_epoch_end = checkpointer.on_epoch_end
     with monkeypatch.context() as patch:
         patch.setattr(checkpointer, "on_epoch_end", interrupted)
-        code, _, err = run(*chain)
+        code, _, err = run_on_tiny(*chain)
     assert code == 130
     assert err.splitlines()[-1].startswith("logitkd: interrupted; run it again to go on")
     assert not pathlib.Path("results/sequential/table.csv").exists()
     before = models()
     assert len(before) == 3
-    code, _, err = run(*chain)
+    code, _, err = run_on_tiny(*chain)
     assert code == 0, err
     assert before.items() < models().items()
     again = table("results/sequential")
@@ -159,14 +135,14 @@ def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run, monkeypatch
         assert row | {"seconds": ""} == other | {"seconds": ""}
 
 
-def test_failed_cell_is_exit_code_1_and_the_others_are_there(run, monkeypatch):
+def test_failed_cell_is_exit_code_1_and_the_others_are_there(run_on_tiny, monkeypatch):
     def run_cell(workspace, cell):
         if cell.loss == "kl:3":
             return Failure("no luck")
         return {"run": "r", "test_accuracy": 0.5, "seconds": 2.0}
 
     monkeypatch.setattr(sweep, "run_cell", run_cell)
-    code, out, err = run(*on_tiny(*CHAIN))
+    code, out, err = run_on_tiny(*on_tiny(*CHAIN))
     assert code == 1
     lines = err.splitlines()
     assert lines[0] == "[1/3] resnet-8-1 ce seed 0: 50.00% in 2 s; 0 min left"
@@ -174,138 +150,44 @@ def test_failed_cell_is_exit_code_1_and_the_others_are_there(run, monkeypatch):
     assert "FAILED, its teacher failed" in lines[2]
     assert lines[3] == "2 of 3 cells failed; run again to try them again"
     assert [row["error"] != "" for row in table("results/sequential")] == [False, True, True]
-    code, out, _ = run(*on_tiny(*CHAIN), "--json")
+    code, out, _ = run_on_tiny(*on_tiny(*CHAIN), "--json")
     assert (code, json.loads(out)["failed"]) == (1, 2)
 
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_unexpected_errors_of_a_cell_are_one_line_and_with_debug_a_traceback(
-    run, monkeypatch, caplog, debug
+    run_on_tiny, monkeypatch, caplog, debug
 ):
     def broken(self, cell):
         raise KeyError("a surprise\nin two lines")
 
     monkeypatch.setattr(Workspace, "run", broken)
-    code, _, err = run(*on_tiny(*CHAIN), *(["--debug"] if debug else []))
+    code, _, err = run_on_tiny(*on_tiny(*CHAIN), *(["--debug"] if debug else []))
     assert code == 1
     assert len(err.splitlines()) == 4
     assert "FAILED, KeyError: 'a surprise\\nin two lines'; " in err
     assert ("Traceback" in caplog.text) == debug
 
 
-@pytest.mark.parametrize(
-    ("typed", "part"),
-    [
-        ((), "number of epochs, 1"),
-        (("--stages", "kl:3@0,mse@7"), "mse@7"),
-        (("--tau", "3"), "'--epochs' of at least 2"),
-        (("--switch-epoch", "1"), "'--epochs' of at least 2"),
-        (("--loss", "sequential"), "'--epochs' of at least 2"),
-    ],
-)
-def test_command_line_wins_over_the_stages_of_a_config_file(run, own_teacher, typed, part):
-    options = {"loss": "sequential", "stages": "kl:3@0,mse@9"}
-    pathlib.Path("best.json").write_text(json.dumps({"options": options}))
-    command = (*DISTILL[:-2], "--config", "best.json", *typed)
-    code, _, err = run(*on_tiny(*command))
-    assert code == 2
-    assert part in err
+def test_stages_are_what_losses_reads(run_on_tiny, own_teacher, monkeypatch):
+    asked = []
+
+    def distill(self, *args, loss, **kwargs):
+        asked.append(losses.get(loss).stages)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(Workspace, "distill", distill)
+    stages = ("--stages", "kl:3@0, kl:inf@1 ,mse@2", "--epochs", "3")
+    code, _, err = run_on_tiny(*on_tiny(*DISTILL), *stages)
+    assert (code, err) == (2, "logitkd: error: seen enough\n")
+    ((first, second, third),) = asked
+    assert (first[0].temperature, second[0].temperature) == (3.0, float("inf"))
+    assert isinstance(third[0], losses.LogitMSE)
+    assert [start for _, start in asked[0]] == [0, 1, 2]
 
 
-def test_stages_are_what_losses_reads(run, own_teacher):
-    stages = ("--stages", "kl:3@0, kl:inf@1 ,mse@2", "--name", "s")
-    code, _, err = run(*on_tiny(*DISTILL), *stages, "--epochs", "3", "--learning-rate", "1e-9")
-    assert code == 0, err
-    config = json.loads(pathlib.Path("runs/s/config.json").read_text())
-    assert config["loss"] == "kl:3@0,kl:inf@1,mse@2"
-
-
-BAD = [
-    ((*NOISE, "--noise", "symmetric:1"), ("`rate`", "below 1", "rate=1.0")),
-    ((*NOISE, "--noise", "pair:-0.1"), ("`rate`", "at least 0", "rate=-0.1")),
-    ((*NOISE, "--noise", "pair:nan"), ("`rate`", "nan")),
-    ((*NOISE, "--noise", "symmetric:0.2", "--noise", "uniform:0.4"), ("uniform:0.4", "matrix:")),
-    ((*NOISE, "--noise", "pair:0.2", "--noise", "pair:0.2"), ("one cell", "pair 0.2")),
-    ((*NOISE, "--noise", "matrix:bad.csv"), ("row 1", "sum to 1", "a sum of 0.9")),
-    ((*NOISE, "--noise", "matrix:two.csv"), ("3 classes", "2 rows")),
-    ((*NOISE, "--noise", "matrix:none.csv"), ("none.csv",)),
-    ((*NOISE, "--noise", "pair:0.2", "--losses", ""), ("--losses", "''", "ce,kl:3")),
-    ((*NOISE, "--noise", "pair:0.2", "--losses", "ce,"), ("--losses", "'ce,'")),
-    ((*NOISE, "--noise", "pair:0.2", "--losses", "mse,mse"), ("--losses", "'mse,mse'")),
-    ((*NOISE, "--noise", "pair:0.2", "--losses", "ce,l1"), ("l1", '"mse"')),
-    ((*NOISE, "--noise", "pair:0.2", "--losses", "kl:-2"), ("`temperature`", "-2")),
-    ((*NOISE, "--noise", "pair:0.2", "--seeds", ""), ("--seeds", "''", "0,1,2")),
-    ((*NOISE, "--noise", "pair:0.2", "--seeds", "1,1"), ("--seeds", "'1,1'")),
-    ((*NOISE, "--noise", "pair:0.2", "--jobs", "0"), ("--jobs", "0", "x>=1")),
-    ((*NOISE, "--noise", "pair:0.2", "--examples", "61"), ("`examples`", "3..60", "61")),
-    ((*NOISE, "--noise", "pair:0.2", "--runs-dir", "file"), ("file",)),
-    ((*NOISE, "--noise", "pair:0.2", "--output", "file"), ("file",)),
-    (NOISE, ("--noise",)),
-    (("sequential",), ("TEACHER",)),
-    (("sequential", "resnet-8-1"), ("at least two networks", "resnet-8-1")),
-    (("sequential", "vgg", "wrn-10-1:mse"), ("vgg", "wrn-D-W")),
-    (("sequential", "resnet-8-1", "wrn-11-1:mse"), ("wrn-11-1", "6n + 4")),
-    (("sequential", "resnet-8-1", "wrn-10-1:mse", "vgg:mse"), ("vgg", "wrn-D-W")),
-    (("sequential", "resnet-8-1", "wrn-10-1"), ("MODEL:LOSS", "wrn-10-1")),
-    (("sequential", "resnet-8-1", "wrn-10-1:mse", "wrn-10-1:"), ("MODEL:LOSS", "wrn-10-1:")),
-    (("sequential", "resnet-8-1:mse", "wrn-10-1:mse"), ("no loss", "resnet-8-1:mse")),
-    (("sequential", "resnet-8-1", "wrn-10-1:mse", "wrn-10-1:l1"), ("l1", '"mse"')),
-    (("sequential", "resnet-8-1", "wrn-10-1:mse@1,kl:3@0"), ("begin at epoch 0", "[1, 0]")),
-    (("sequential", "resnet-8-1", "wrn-10-1:kl:3@0,mse@1"), ("number of epochs, 1", "mse@1")),
-    (("sequential", "none.keras", "wrn-10-1:mse"), ("none.keras", "does not exist")),
-    (("sequential", "five.keras", "wrn-10-1:mse"), ("five.keras", "3 logits", "5 outputs")),
-    (("sequential", "resnet-8-1,resnet-8-1", "wrn-10-1:mse"), ("one cell", "1 resnet-8-1")),
-    (("sequential", "resnet-8-1", "wrn-10-1:mse", "--seeds", ""), ("--seeds",)),
-    (("reproduce", "table7"), ("'table7'", "table2", "figure6")),
-    (("reproduce", "table2", "--scale", "large"), ("--scale", "smoke", "large")),
-    (("reproduce", "table2", "--seeds", ""), ("--seeds",)),
-    (("reproduce", "table2", "--student", "vgg"), ("--student", "vgg")),
-    (("reproduce", "table2", "--teacher", "resnet-8-1,wrn-10-1"), ("--teacher", "one model")),
-    (("reproduce", "table2", "--teacher", "none.keras"), ("--teacher", "none.keras")),
-    (("reproduce", "table2", "--teacher", "five.keras"), ("five.keras", "3 logits")),
-    ((*DISTILL, "--stages", "mse@3,kl:3@0", "--epochs", "9"), ("begin at epoch 0", "[3, 0]")),
-    ((*DISTILL, "--stages", "kl:3@1,mse@2", "--epochs", "9"), ("begin at epoch 0", "[1, 2]")),
-    ((*DISTILL, "--stages", "kl:3@0,mse@0", "--epochs", "9"), ("rise", "[0, 0]")),
-    ((*DISTILL, "--stages", "kl:3@0,mse@9", "--epochs", "9"), ("number of epochs, 9", "mse@9")),
-    ((*DISTILL, "--stages", "kl:3@0,l1@2", "--epochs", "9"), ("'l1'",)),
-    ((*DISTILL, "--stages", "kl:3@0,mse@x", "--epochs", "9"), ("mse@x",)),
-    ((*DISTILL, "--stages", "kl:3"), ("--stages", "LOSS@EPOCH", "'kl:3'")),
-    ((*DISTILL, "--stages", ""), ("--stages", "LOSS@EPOCH", "''")),
-    ((*DISTILL, "--stages", "kl:3@0", "--tau", "3"), ("--stages", "--tau", "exclude")),
-    ((*DISTILL, "--stages", "kl:3@0", "--switch-epoch", "3"), ("--switch-epoch", "exclude")),
-    ((*DISTILL[:-2], "--stages", "kl:3@0"), ("--stages", "--loss sequential")),
-]
-
-
-@pytest.mark.parametrize(("arguments", "parts"), BAD, ids=[" ".join(case[0]) for case in BAD])
-def test_bad_input_is_one_line_and_nothing_is_lost(run, own_teacher, monkeypatch, arguments, parts):
-    def run_cell(workspace, cell):
-        raise AssertionError("something was trained")
-
-    monkeypatch.setattr(sweep, "run_cell", run_cell)
-    pathlib.Path("bad.csv").write_text("1,0,0\n0.5,0.4,0\n0,0,1\n")
-    pathlib.Path("two.csv").write_text("1,0\n0,1\n")
-    pathlib.Path("file").write_text("")
-    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(5)]
-    keras.Sequential(layers).save("five.keras")
-    for place in ("results/noise", "results/sequential", "results/table2-smoke", "runs/old"):
-        pathlib.Path(place).mkdir(parents=True)
-        pathlib.Path(place, "table.csv").write_text("computed before")
-    before, directories = written(), {str(path) for path in pathlib.Path().rglob("*")}
-    # What is typed last counts.
-    code, out, err = run(arguments[0], *on_tiny(), *arguments[1:])
-    assert code == 2, err
-    assert out == ""
-    assert err.startswith("logitkd: error: ")
-    assert err.count("\n") == 1
-    for part in parts:
-        assert part in err, err
-    assert written() == before
-    assert {str(path) for path in pathlib.Path().rglob("*")} == directories
-
-
-def test_help_says_what_a_scale_costs_and_how_to_go_on(run):
-    _, out, _ = run("reproduce", "--help")
+def test_help_says_what_a_scale_costs_and_how_to_go_on(run_on_tiny):
+    _, out, _ = run_on_tiny("reproduce", "--help")
     text = " ".join(out.split())
     for part in ("figure6", "smoke: digits, minutes", "hours on two cores", "run the same command"):
         assert part in text
@@ -313,9 +195,9 @@ def test_help_says_what_a_scale_costs_and_how_to_go_on(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_killed_chain_goes_on_and_ends_with_the_same_table(run, jobs):
-    arguments = (*on_tiny(*CHAIN), "--epochs", "40", "--seeds", "0,1")
-    code, _, err = run(*arguments, "--runs-dir", "whole", "--output", "expected")
+def test_killed_chain_goes_on_and_ends_with_the_same_table(run_on_tiny, jobs):
+    arguments = (*on_tiny(*CHAIN), "--epochs", "12")
+    code, _, err = run_on_tiny(*arguments, "--runs-dir", "whole", "--output", "expected")
     assert code == 0, err
     script = "from keras_logitkd.cli.main import main; main()"
     command = [sys.executable, "-c", script, *arguments, "--jobs", jobs]
@@ -333,7 +215,7 @@ def test_killed_chain_goes_on_and_ends_with_the_same_table(run, jobs):
     assert left == []
     assert not pathlib.Path("results/sequential/table.csv").exists()
     finished = models()
-    code, _, err = run(*arguments)
+    code, _, err = run_on_tiny(*arguments)
     assert code == 0, err
     assert finished.items() <= models().items()
     for row, other in zip(table("expected"), table("results/sequential"), strict=True):
