@@ -6,22 +6,16 @@ All arms run in one process in turn; each round starts with another one. The pea
 of a float32 matrix product in the same run.
 """
 
-import argparse
-import json
-import os
-import platform
-import statistics
+import functools
 import tempfile
-import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+import measuring  # before TensorFlow: it sets the environment
 
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_logitkd
 from keras_logitkd import Distiller, LogitStore, to_stock, zoo
 from keras_logitkd.data import pipeline
 from keras_logitkd.data.augment import Augmentation
@@ -88,10 +82,8 @@ def arms_of(pair, examples, directory):
     return dict(zip(ARMS, zip(models, (plain, plain, stored, plain), strict=True), strict=True))
 
 
-def seconds_per_step(model, dataset, steps):
-    started = time.perf_counter()
+def train(model, dataset, steps):
     model.fit(dataset, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
-    return (time.perf_counter() - started) / steps
 
 
 def peak_flops():
@@ -101,85 +93,55 @@ def peak_flops():
         matrix = tf.random.normal((size, size))
         tf.matmul(matrix, matrix)
         for _ in range(4):
-            started = time.perf_counter()
-            tf.matmul(matrix, matrix).numpy()
-            best = max(best, 2 * size**3 / (time.perf_counter() - started))
+            wall, _ = measuring.timed(lambda m=matrix: tf.matmul(m, m).numpy())
+            best = max(best, 2 * size**3 / wall)
     return best
 
 
-def cpu_name():
-    with open("/proc/cpuinfo") as file:
-        lines = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    return f"{lines[0]}, {len(lines)} cores"
-
-
 def measure(pair, steps, rounds):
-    """Returns the report: medians of the arms over the rounds, ratios and the peak."""
+    """Returns the report: times of the arms over the rounds, ratios and the peak."""
     teacher, student, shape, classes = PAIRS[pair]
-    seconds, ratios, peaks = {name: [] for name in ARMS}, {name: [] for name in ARMS}, []
     with tempfile.TemporaryDirectory() as directory:
         arms = arms_of(pair, 40 * BATCH, directory)
         for model, dataset in arms.values():
-            seconds_per_step(model, dataset, 2)
-        for turn in range(rounds):
-            peaks.append(peak_flops())
-            for name in ARMS[turn % len(ARMS) :] + ARMS[: turn % len(ARMS)]:
-                seconds[name].append(seconds_per_step(*arms[name], steps))
-            for name in ARMS:
-                ratios[name].append(seconds[ARMS[0]][-1] / seconds[name][-1])
-    flops = 3 * BATCH * count_flops(zoo.build(student, shape, classes))
-    peak = max(peaks)
-    rows = {
-        name: {
-            "ms": 1e3 * statistics.median(seconds[name]),
-            "least_ms": 1e3 * min(seconds[name]),
-            "images_per_s": BATCH / statistics.median(seconds[name]),
-            "ratio_to_keras": statistics.median(ratios[name]),
-        }
-        for name in ARMS
-    }
-    student_seconds = statistics.median(seconds["student alone"])
+            train(model, dataset, 2)
+        peaks = [peak_flops()]
+        calls = {name: functools.partial(train, *arm, steps) for name, arm in arms.items()}
+        seconds = measuring.in_turn(calls, rounds)
+        peaks.append(peak_flops())
+    rows = measuring.summary(seconds, ARMS[0], steps)
+    flops, alone = 3 * BATCH * count_flops(zoo.build(student, shape, classes)), rows[ARMS[3]]
     return {
         "pair": f"{teacher} -> {student}, {shape}, batch {BATCH}",
-        "machine": cpu_name(),
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "keras_logitkd": keras_logitkd.__version__,
-        "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+        **measuring.machine(),
         "rounds": rounds,
+        "steps": steps,
         "arms": rows,
         "student_gflop_per_step": flops / 1e9,
-        "peak_gflops": peak / 1e9,
-        "student_share_of_peak": flops / student_seconds / peak,
-        "store_over_alone": statistics.median(
-            one / other for one, other in zip(seconds[ARMS[2]], seconds[ARMS[3]], strict=True)
-        ),
+        "peak_gflops": max(peaks) / 1e9,
+        "student_share_of_peak": 1e3 * flops / alone["wall_ms"] / max(peaks),
+        "student_share_of_peak_cpu": 1e3 * flops / alone["cpu_ms"] / max(peaks),
+        "store_over_alone": alone["wall_ratio"] / rows[ARMS[2]]["wall_ratio"],
+        "store_over_alone_cpu": alone["cpu_ratio"] / rows[ARMS[2]]["cpu_ratio"],
     }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pair", choices=PAIRS, default="cifar")
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json")
-    options = parser.parse_args()
+    options = measuring.options(__doc__, pair=tuple(PAIRS), steps=3, rounds=9)
     report = measure(options.pair, options.steps, options.rounds)
-    print(f"{report['pair']}; {report['machine']}; oneDNN {report['onednn']}")
-    for name, row in report["arms"].items():
-        print(
-            f"{name:20s} {row['ms']:8.1f} ms (least {row['least_ms']:.1f})"
-            f" {row['images_per_s']:8.0f} images/s  {row['ratio_to_keras']:.2f}x"
-        )
-    print(f"store / student alone: {report['store_over_alone']:.3f}")
+    print(f"{report['pair']}; {report['cpu']}; oneDNN {report['onednn']}")
+    measuring.print_rows(report["arms"])
+    print(
+        f"store / student alone: {report['store_over_alone']:.3f}"
+        f" (cpu {report['store_over_alone_cpu']:.3f})"
+    )
     print(
         f"student step: {report['student_gflop_per_step']:.1f} GFLOP, "
-        f"{100 * report['student_share_of_peak']:.0f}% of {report['peak_gflops']:.0f} GFLOP/s"
+        f"{100 * report['student_share_of_peak']:.0f}%"
+        f" (cpu {100 * report['student_share_of_peak_cpu']:.0f}%)"
+        f" of {report['peak_gflops']:.0f} GFLOP/s"
     )
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(report, file, indent=2)
+    measuring.write(report, options.json)
 
 
 if __name__ == "__main__":
