@@ -5,7 +5,7 @@ import dataclasses
 import click
 from click.core import ParameterSource
 
-from keras_logitkd.cli import config_file, options, quiet, tables
+from keras_logitkd.cli import config_file, options, parameters, quiet, tables
 
 _DEFAULT_TEMPERATURE = 4.0
 # An option of the command line, and one of a config file that it takes the place of.
@@ -31,7 +31,7 @@ _REPLACES = (
     help="Distillation loss; sequential is kl, then mse, or what --stages says.",
 )
 @click.option(
-    "--tau", type=options.Temperature(), help="Temperature of kl, in [0, inf]. [default: 4]"
+    "--tau", type=parameters.Temperature(), help="Temperature of kl, in [0, inf]. [default: 4]"
 )
 @click.option(
     "--switch-epoch",
@@ -45,7 +45,7 @@ _REPLACES = (
 )
 @click.option(
     "--alpha",
-    type=options.Share(),
+    type=parameters.Share(),
     default=1.0,
     show_default=True,
     help="Weight of the distillation loss beside the hard loss.",
@@ -53,7 +53,7 @@ _REPLACES = (
 @click.option("--baseline", is_flag=True, help="Also train the student on hard labels.")
 @click.option(
     "--seeds",
-    type=options.Integers(),
+    type=parameters.Integers(),
     help="One run for each of these seeds, and their mean: 0,1,2. Takes the place of --seed.",
 )
 @options.cache_options

@@ -2,7 +2,7 @@
 
 import click
 
-from keras_logitkd.cli import options, quiet
+from keras_logitkd.cli import options, parameters, quiet
 from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 
 
@@ -21,7 +21,7 @@ from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 )
 @click.option(
     "--losses",
-    type=options.Losses(),
+    type=parameters.Losses(),
     default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
     show_default=True,
     help="Objectives of the students: ce, mse, kl:T with T in [0, inf].",

@@ -1,126 +1,13 @@
-"""Options and their types that several commands share; each means the same everywhere."""
+"""Options that several commands share; each means the same everywhere."""
 
 import dataclasses
-import pathlib
 import types
 import typing
 
 import click
 
+from keras_logitkd.cli import parameters
 from keras_logitkd.training.recipes import Recipe
-
-
-class ModelName(click.ParamType):
-    """A name of the zoo."""
-
-    name = "model"
-
-    def convert(self, value, param, ctx):
-        from keras_logitkd import zoo
-
-        try:
-            zoo.parse_name(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return value
-
-
-class Teachers(click.ParamType):
-    """Zoo names and .keras files, separated by commas."""
-
-    name = "name|file[,...]"
-
-    def convert(self, value, param, ctx):
-        for part in value.split(","):
-            part = part.strip()
-            if part.endswith((".keras", ".h5")) or "/" in part:
-                if not pathlib.Path(part).is_file():
-                    self.fail(f"there is no file {part!r}", param, ctx)
-            else:
-                ModelName().convert(part, param, ctx)
-        return value
-
-
-class OneTeacher(Teachers):
-    """A name of the zoo or a .keras file."""
-
-    name = "name|file"
-
-    def convert(self, value, param, ctx):
-        if "," in value:
-            self.fail(f"{value!r} must be one model", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-class Losses(click.ParamType):
-    """Different names of objectives, separated by commas; whether they exist is seen later."""
-
-    name = "loss[,...]"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        parts = tuple(part.strip() for part in value.split(","))
-        if not all(parts) or len(set(parts)) != len(parts):
-            self.fail(f"{value!r} is not a list of different losses such as ce,kl:3", param, ctx)
-        return parts
-
-
-class Temperature(click.ParamType):
-    """A number in [0, inf]."""
-
-    name = "float"
-
-    def convert(self, value, param, ctx):
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not number >= 0:
-            self.fail(f"{value!r} is not a number in [0, inf]", param, ctx)
-        return abs(number)  # of -0
-
-
-class Share(click.FloatRange):
-    """A number in [0, 1]; unlike click's range, no nan."""
-
-    def __init__(self):
-        super().__init__(0, 1)
-
-    def convert(self, value, param, ctx):
-        number = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value} is not in the range 0<=x<=1.", param, ctx)
-        return number
-
-
-class Numbers(click.ParamType):
-    """Numbers separated by commas."""
-
-    name = "float[,...]"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(part) for part in value.split(",") if part.strip())
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 0.5,0.75", param, ctx)
-
-
-class Integers(click.ParamType):
-    """Different integers of at least 0, separated by commas."""
-
-    name = "integer[,...]"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        parts = [part.strip() for part in value.split(",")]
-        numbers = tuple(int(part) for part in parts if part.isdecimal())
-        if not numbers or len(set(numbers)) != len(parts):
-            self.fail(f"{value!r} is not a list of different integers such as 0,1,2", param, ctx)
-        return numbers
 
 
 def distillation_options(command):
@@ -133,11 +20,11 @@ def distillation_options(command):
         ),
         click.option(
             "--teacher",
-            type=Teachers(),
+            type=parameters.Teachers(),
             help="Zoo name, trained once by the recipe and then reused, or a .keras file that "
             "takes raw pixels and returns logits; several are averaged. [default: the recipe's]",
         ),
-        click.option("--student", required=True, type=ModelName(), help="Zoo name."),
+        click.option("--student", required=True, type=parameters.ModelName(), help="Zoo name."),
     ):
         command = decorate(command)
     return command
@@ -253,7 +140,10 @@ def recipe_options(command):
             option = click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)
         else:
             option = click.option(
-                f"--{flag}", field.name, type=Numbers() if kind is tuple else kind, help=text
+                f"--{flag}",
+                field.name,
+                type=parameters.Numbers() if kind is tuple else kind,
+                help=text,
             )
         command = option(command)
     return command

@@ -2,7 +2,7 @@
 
 import click
 
-from keras_logitkd.cli import options, quiet
+from keras_logitkd.cli import options, parameters, quiet
 from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 
 _NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3", "figure6")
@@ -20,8 +20,8 @@ _NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3
 )
 @click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
-@click.option("--teacher", type=options.OneTeacher(), help="Another teacher than the scale's.")
-@click.option("--student", type=options.ModelName(), help="One student instead of the scale's.")
+@click.option("--teacher", type=parameters.OneTeacher(), help="Another teacher than the scale's.")
+@click.option("--student", type=parameters.ModelName(), help="One student instead of the scale's.")
 @click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of the teachers.")
 @sweep_options(default_seeds=None)
 @click.pass_context

@@ -4,7 +4,7 @@ import pathlib
 
 import click
 
-from keras_logitkd.cli import options
+from keras_logitkd.cli import options, parameters
 
 
 def sweep_options(default_seeds):
@@ -30,7 +30,7 @@ def sweep_options(default_seeds):
             ),
             click.option(
                 "--seeds",
-                type=options.Integers(),
+                type=parameters.Integers(),
                 default=default_seeds,
                 show_default=default_seeds is not None,
                 help="Seeds of the students.",

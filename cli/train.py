@@ -2,11 +2,11 @@
 
 import click
 
-from keras_logitkd.cli import options, quiet, tables
+from keras_logitkd.cli import options, parameters, quiet, tables
 
 
 @click.command()
-@click.option("--model", required=True, type=options.ModelName(), help="Zoo name.")
+@click.option("--model", required=True, type=parameters.ModelName(), help="Zoo name.")
 @options.run_options
 def train(**arguments):
     """Train a network on hard labels and save it as model.keras in a run directory."""

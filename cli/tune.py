@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from keras_logitkd.cli import options, quiet, tables
+from keras_logitkd.cli import options, parameters, quiet, tables
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
 _GRID_POINTS = 5
@@ -37,7 +37,7 @@ _GRID_POINTS = 5
 )
 @click.option(
     "--tau-choices",
-    type=options.Numbers(),
+    type=parameters.Numbers(),
     help="Temperatures in [0, inf] beside the axis, such as 0,inf.",
 )
 @click.option(

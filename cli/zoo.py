@@ -2,14 +2,14 @@
 
 import click
 
-from keras_logitkd.cli import options, quiet, tables
+from keras_logitkd.cli import options, parameters, quiet, tables
 
 _DEFAULT_SHAPES = {False: (32, 32, 3), True: (224, 224, 3)}
 _DEFAULT_CLASSES = {False: 100, True: 1000}
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=options.ModelName())
+@click.argument("names", nargs=-1, type=parameters.ModelName())
 @click.option(
     "--image-size", type=click.IntRange(min=1), help="Pixels. [default: 32; ImageNet family 224]"
 )

@@ -361,8 +361,14 @@ def test_best_is_the_longest_trained_then_the_first_most_accurate():
     assert report.best_of([row("0", 1, None, "failed")]) is None
 
 
+def settled(workspace, material):
+    cell = workspace.distillation("wrn-10-1", str(material / "t.keras"))
+    teachers = workspace.teachers(cell)
+    return workspace.settings(cell, teachers), teachers
+
+
 def test_validate_needs_held_out_examples_and_writes_no_result(workspace, material, tmp_path):
-    settings, teachers = workspace.distillation("wrn-10-1", str(material / "t.keras"))
+    settings, teachers = settled(workspace, material)
     directory = RunDirectory(tmp_path, "v")
     directory.path.mkdir()
     first = workspace.validate(settings, teachers, directory)
@@ -370,7 +376,7 @@ def test_validate_needs_held_out_examples_and_writes_no_result(workspace, materi
     assert again["val_accuracy"] == first["val_accuracy"]
     assert directory.read_result() is None
     whole = _with_recipe(workspace, validation=0.0)
-    settings, teachers = whole.distillation("wrn-10-1", str(material / "t.keras"))
+    settings, teachers = settled(whole, material)
     with pytest.raises(ValueError, match="`validation` must hold out"):
         fit.validate(settings, workspace.dataset, directory, teachers)
 

@@ -57,15 +57,15 @@ class RunDirectory:
 
     def read_progress(self):
         """Returns what the last checkpoint is of, or None where there is none."""
-        return _read_json(self.progress_file)
+        return read_json(self.progress_file)
 
     def read_config(self):
         """Returns the run's settings, or None where no run was started."""
-        return _read_json(self.config_file)
+        return read_json(self.config_file)
 
     def read_result(self):
         """Returns the final numbers, or None where the run is not finished."""
-        return _read_json(self.result_file)
+        return read_json(self.result_file)
 
     def start(self, config):
         """Creates the directory and writes its settings.
@@ -137,7 +137,7 @@ def list_runs(runs_dir):
     return runs
 
 
-def _read_json(path):
+def read_json(path):
     """Returns the JSON object in a file, or None where there is no file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

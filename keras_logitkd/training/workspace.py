@@ -127,8 +127,12 @@ class Workspace:
         Raises:
             ValueError: As `run` does, and if a name is neither a model nor a file.
         """
+        return self.run(self.distillation(student, teacher, loss, alpha, teacher_epochs), name)
+
+    def distillation(self, student, teacher=None, loss="mse", alpha=1.0, teacher_epochs=None):
+        """Returns the `Cell` that `distill` runs. Arguments and errors are those of `distill`."""
         teachers = self.teachers_named(teacher, teacher_epochs)
-        return self.run(Cell(student, teachers, loss, alpha, self.seed, views=self.views), name)
+        return Cell(student, teachers, loss, alpha, self.seed, views=self.views)
 
     def store_logits(self, teacher=None, teacher_epochs=None):
         """Computes all logits that a distillation with this recipe reads, where they are missing.
@@ -142,8 +146,7 @@ class Workspace:
         Raises:
             ValueError: If there is no room, or as `distill` does.
         """
-        named = self.teachers_named(teacher, teacher_epochs)
-        cell = Cell(model=None, teachers=named, loss="mse", views=self.views)
+        cell = self.distillation(None, teacher, teacher_epochs=teacher_epochs)
         teachers = self.teachers(cell)
         train, held_out = self.recipe.split(self.dataset.train.labels)
         settings = self.settings(cell, teachers)
@@ -203,6 +206,19 @@ class Workspace:
             data_dir=self.data_dir,
         )
 
+    def validate(self, settings, teachers, directory, epochs=None):
+        """Trains as `distill` does, in a directory of its own, without the test set.
+
+        Args:
+            settings: a `RunSettings`.
+            teachers: its `Teacher`s.
+            directory, epochs: as for `fit.validate`, which says what is returned and raised.
+        """
+        callbacks = self._callbacks(settings)
+        return fit.validate(
+            settings, self.dataset, directory, teachers, self.cache, epochs, callbacks
+        )
+
     def _teacher(self, member, student_recipe):
         if not isinstance(member, Cell):
             shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
@@ -230,32 +246,6 @@ class Workspace:
             return []
         examples, _ = settings.recipe.split(self.dataset.train.labels)
         return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
-
-    def distillation(self, student, teacher=None, teacher_epochs=None):
-        """Returns (settings, teachers) of a distillation by mse, without running it.
-
-        Args:
-            student, teacher, teacher_epochs: as for `distill`.
-
-        Raises:
-            ValueError: As `teachers_named` does.
-        """
-        named = self.teachers_named(teacher, teacher_epochs)
-        cell = Cell(student, named, "mse", seed=self.seed, views=self.views)
-        teachers = self.teachers(cell)
-        return self.settings(cell, teachers), teachers
-
-    def validate(self, settings, teachers, directory, epochs=None):
-        """Trains as `distill` does, in a directory of its own, without the test set.
-
-        Args:
-            settings, teachers: as `distillation` returns them.
-            directory, epochs: as for `fit.validate`, which says what is returned and raised.
-        """
-        callbacks = self._callbacks(settings)
-        return fit.validate(
-            settings, self.dataset, directory, teachers, self.cache, epochs, callbacks
-        )
 
 
 def _absolute(spec):

@@ -6,6 +6,7 @@ import json
 import os
 
 from keras_logitkd.training import teachers
+from keras_logitkd.training.run_directory import read_json
 from keras_logitkd.tuning.tuner import OBJECTIVE
 
 COLUMNS = (
@@ -136,19 +137,6 @@ def digest(config):
     """Returns 8 hex digits that equal settings share."""
     config = {**config, "data_dir": None, "teacher": None}
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def read_json(file):
-    """Returns the JSON object in a file, or None where there is no file."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} is damaged: it is not a JSON object")
-    return content
 
 
 def _absolute(part):

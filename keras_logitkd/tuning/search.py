@@ -9,7 +9,7 @@ import logging
 import shutil
 import time
 
-from keras_logitkd.training.run_directory import RunDirectory, replacing, write_json
+from keras_logitkd.training.run_directory import RunDirectory, read_json, replacing, write_json
 from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.tuning import report, workers
 from keras_logitkd.tuning.space import SearchSpace
@@ -55,7 +55,9 @@ class Search:
         _check(workspace, self.space, method, trials)
         self.workspace, self.method, self.trials = workspace, method, trials
         self.teacher_epochs = teacher_epochs
-        self.settings, self.teachers = workspace.distillation(student, teacher, teacher_epochs)
+        cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
+        self.teachers = workspace.teachers(cell)
+        self.settings = workspace.settings(cell, self.teachers)
         default = f"tune-{method}-{student}-{report.digest(self.to_config())}"
         self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
         self.path = self.directory.path
@@ -76,7 +78,7 @@ class Search:
             ValueError: If the directory holds something else or cannot be written.
         """
         config, file = self.to_config(), self.path / "search.json"
-        previous = report.read_json(file)
+        previous = read_json(file)
         if previous is not None and (names := differing_settings(config, previous)):
             raise ValueError(
                 f"{self.path} holds a search with other settings ({', '.join(names)}). "
@@ -92,7 +94,7 @@ class Search:
             raise ValueError(
                 f"Cannot write the search directory {self.path}: {error.strerror or error}"
             ) from error
-        return report.read_json(self.path / "best.json")
+        return read_json(self.path / "best.json")
 
     def run(self, count=1, command=()):
         """Runs the trials that are missing and writes trials.csv and best.json.
