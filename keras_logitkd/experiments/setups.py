@@ -107,6 +107,7 @@ SMALL = Setup(
     teacher_epochs=12,
     poor_epochs=1,
     alphas=(0.1, 0.4, 0.7, 1.0),
+    noise_taus=("0.5", "1", "20", "inf"),
 )
 PAPER = Setup(
     dataset="cifar100",
