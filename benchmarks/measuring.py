@@ -18,7 +18,7 @@ def timed(function, *args):
     """Returns (wall, cpu) seconds of a call.
 
     The second is the processors' time for this process over the number of cores: what the wall
-    would show if all cores worked for it all the time. Other programs hardly change it.
+    would show if all cores worked for it all the time. Other programs change it little.
     """
     wall, cpu = time.perf_counter(), time.process_time()
     function(*args)

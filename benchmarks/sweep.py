@@ -54,7 +54,7 @@ def measure(examples, epochs, root):
                 fit.run,
                 settings(teachers=tuple(teacher.identity for teacher in named), loss=loss),
                 dataset,
-                RunDirectory(root, f"{arm}-{loss}"),
+                RunDirectory(root, f"{arm}-{loss}".translate(str.maketrans(" :", "--"))),
                 named,
                 cache if arm == ARMS[1] else None,
             )
