@@ -18,14 +18,21 @@ DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 def new_figure(title, xlabel, ylabel):
     """Returns a Figure and its axes, sized for the width of a page's column."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = new_panels(title, xlabel, ylabel, 1)
+    return figure, axes
+
+
+def new_panels(title, xlabel, ylabel, count):
+    """Returns a Figure and a list of `count` axes, one above the other over one x axis."""
+    figure = Figure(figsize=(6.4, 1.6 + 2.4 * count), layout="constrained")
     lines = [textwrap.fill(line, 80) for line in title.splitlines()]
     figure.suptitle("\n".join(lines), fontsize=10)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    panels = list(figure.subplots(count, sharex=True, squeeze=False)[:, 0])
+    for axes in panels:
+        axes.set_ylabel(ylabel)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel(xlabel)
+    return figure, panels
 
 
 def look(number):

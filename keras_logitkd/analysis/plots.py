@@ -66,12 +66,13 @@ def bars(summary, title, ylabel=_ACCURACY, reference=None, runs=None, value="tes
     return figure
 
 
-def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, legend_title=None):
-    """Draws means with error bars against the temperature, one line a label.
+def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, panel_title=""):
+    """Draws means with error bars against the temperature, one panel a label.
 
     The x axis is logarithmic; 0 and inf have places of their own at its ends, behind break marks,
     and dotted lines lead there. What has no temperature is a dashed horizontal line, named at the
-    right, in the colour of its label, over a band of one standard deviation to each side.
+    right, over a band of one standard deviation to each side. Each panel has the range of its own
+    values.
 
     Args:
         frame_by_line: dict label -> frame with the columns column, `x`, mean and std. `x` is in
@@ -80,7 +81,7 @@ def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, lege
         title: text above. Defaults to "".
         xlabel: text below the x axis. Defaults to "temperature τ".
         ylabel: text beside the y axis. Defaults to "test accuracy (%)".
-        legend_title: what the labels are, such as "label noise". Defaults to None.
+        panel_title: what stands before a label, such as "label noise". Defaults to "".
 
     Returns:
         A matplotlib Figure.
@@ -93,23 +94,20 @@ def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, lege
     if not taus:
         raise ValueError(f"`frame_by_line` must hold a number in {x!r}. Received: none")
     places = drawing.temperature_places(taus)
-    figure, axes = drawing.new_figure(title, xlabel, ylabel)
-    names, levels = [], []
+    figure, panels = drawing.new_panels(title, xlabel, ylabel, len(frame_by_line))
     for number, (label, frame) in enumerate(frame_by_line.items()):
-        colour, _ = drawing.look(number)
-        _line(axes, at[label], at[label][x].to_numpy(float), places, number, label)
-        for cell in frame[frame[x].isna()].itertuples():
-            names += [cell.column] if cell.column not in names else []
-            dashes = drawing.DASHES[names.index(cell.column) % len(drawing.DASHES)]
-            levels.append(
-                (f"{_SHORT.get(cell.column, cell.column)}, {label}", cell.mean, colour, dashes)
-            )
+        axes, colour = panels[number], drawing.look(number)[0]
+        axes.set_title(f"{panel_title} {label}".strip(), fontsize=9, loc="left")
+        _line(axes, at[label], at[label][x].to_numpy(float), places, number)
+        levels = []
+        for place, cell in enumerate(frame[frame[x].isna()].itertuples()):
+            dashes = drawing.DASHES[place % len(drawing.DASHES)]
+            levels.append((_SHORT.get(cell.column, cell.column), cell.mean, colour, dashes))
             if math.isfinite(cell.mean) and math.isfinite(cell.std):
                 band = 100 * (cell.mean - cell.std), 100 * (cell.mean + cell.std)
                 axes.axhspan(*band, color=colour, alpha=0.12, lw=0)
-    drawing.temperature_axis(axes, places)
-    drawing.named_levels(axes, levels)
-    drawing.legend(figure, axes, legend_title)
+        drawing.temperature_axis(axes, places)
+        drawing.named_levels(axes, levels)
     return figure
 
 
@@ -163,7 +161,7 @@ def save(figure, path_without_suffix):
     return path
 
 
-def _line(axes, cells, taus, places, number, label):
+def _line(axes, cells, taus, places, number):
     """Draws one line: solid between temperatures in (0, inf), dotted to the places of 0 and inf."""
     colour, marker = drawing.look(number)
     where = np.array([places[tau] for tau in taus])
@@ -171,5 +169,4 @@ def _line(axes, cells, taus, places, number, label):
     heights = 100 * cells["mean"].to_numpy(float)
     drawing.marks(axes, where, cells, fmt=marker, color=colour)
     axes.plot(where, heights, ls=":", lw=1.2, color=colour)
-    style = {"color": colour, "marker": marker, "label": str(label)}
-    axes.plot(where[inside], heights[inside], lw=1.5, **style)
+    axes.plot(where[inside], heights[inside], lw=1.5, color=colour, marker=marker)

@@ -65,7 +65,7 @@ def draw(frame, summary, title):
     for noise, cells in summary.groupby(level="row", sort=False):
         cells = cells.droplevel("row").reset_index()
         lines[noise] = cells.assign(tau=cells["column"].map(_temperature))
-    return plots.curves(lines, title=title, legend_title="label noise")
+    return plots.curves(lines, title=title, panel_title="label noise")
 
 
 def _student(model, column, teachers, noise, seed, views):
