@@ -16,7 +16,8 @@ _NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3
     default="smoke",
     show_default=True,
     help="smoke: digits, minutes, and decides nothing; small: 4,000 images of Fashion-MNIST, "
-    "half an hour or so on two cores; paper: the paper's own data and networks, for GPUs.",
+    "half an hour or so each, all of them hours on two cores; paper: the paper's own data and "
+    "networks, for GPUs.",
 )
 @click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")

@@ -5,7 +5,7 @@ import pathlib
 
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
-from keras_logitkd.experiments.sweep import check_sweep, run_sweep
+from keras_logitkd.experiments.sweep import check_sweep, run_checked
 from keras_logitkd.training.run_directory import replacing
 
 TEST_ACCURACY = {"test_accuracy": "Test accuracy (%)"}
@@ -70,10 +70,10 @@ def run(story, entries, workspace, output, jobs=1, progress=None):
         ValueError: As `run_sweep` does, before anything is written.
         OSError: If the directories cannot be written, before anything is trained.
     """
-    check_sweep(entries, workspace, jobs)
+    entries = check_sweep(entries, workspace, jobs)
     for directory in (workspace.runs_dir, output):
         pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
-    return write(story, run_sweep(entries, workspace, jobs, progress), output)
+    return write(story, run_checked(entries, workspace, jobs, progress), output)
 
 
 def write(story, frame, output):

@@ -64,6 +64,9 @@ def check_sweep(entries, workspace, jobs=1):
     Args:
         entries, workspace, jobs: as for `run_sweep`.
 
+    Returns:
+        The entries with settled cells, for `run_checked`.
+
     Raises:
         ValueError: As `run_sweep` does.
     """
@@ -78,7 +81,12 @@ def check_sweep(entries, workspace, jobs=1):
             "A sweep must have one cell for each row, column and seed. "
             f"Received: {count} for {row}, {column}, seed {seed}"
         )
-    check_cells(in_order(entry.cell.settled(workspace.recipe) for entry in entries), workspace)
+    # Cells that are one run must be equal: two processes may not write to one directory.
+    entries = [
+        dataclasses.replace(entry, cell=entry.cell.settled(workspace.recipe)) for entry in entries
+    ]
+    check_cells(in_order(entry.cell for entry in entries), workspace)
+    return entries
 
 
 def run_sweep(entries, workspace, jobs=1, report=None):
@@ -101,11 +109,11 @@ def run_sweep(entries, workspace, jobs=1, report=None):
         ValueError: If there are no entries, two share their place in the table, `jobs` is below
             1, or a cell does not fit the data (see `check_cells`).
     """
-    check_sweep(entries, workspace, jobs)
-    # Cells that are one run must be equal: two processes may not write to one directory.
-    entries = [
-        dataclasses.replace(entry, cell=entry.cell.settled(workspace.recipe)) for entry in entries
-    ]
+    return run_checked(check_sweep(entries, workspace, jobs), workspace, jobs, report)
+
+
+def run_checked(entries, workspace, jobs=1, report=None):
+    """Does what `run_sweep` does, for entries that `check_sweep` returned."""
     cells = [entry.cell for entry in entries]
     if jobs == 1:
         outcomes = run_all(cells, lambda cell: run_cell(workspace, cell), 1, report)
