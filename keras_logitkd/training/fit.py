@@ -6,20 +6,18 @@ import math
 import time
 
 import keras
-import numpy as np
 
-from keras_logitkd.data import pipeline
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.layers import to_stock
-from keras_logitkd.training import evaluation
 from keras_logitkd.training.checkpoint import Checkpointer
+from keras_logitkd.training.final_numbers import final_numbers
 from keras_logitkd.training.hard_loss import SmoothedCrossentropy
-from keras_logitkd.training.models import build_network, count_parameters
-from keras_logitkd.training.noisy_labels import NoisyLabels
+from keras_logitkd.training.models import build_network
+from keras_logitkd.training.run_data import RunData
 from keras_logitkd.training.run_directory import replacing
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
-from keras_logitkd.training.teacher_logits import EVALUATION_BATCH, TeacherLogits
+from keras_logitkd.training.teacher_logits import TeacherLogits
 
 _PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 _log = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ def validate(settings, dataset, directory, teachers, cache=None, epochs=None, ca
         FloatingPointError: If the loss stops being finite.
     """
     job = _Run(settings, dataset, directory, teachers, cache, callbacks)
-    if not len(job.validation_indices):
+    if not len(job.data.validation_indices):
         raise ValueError(
             "`validation` must hold out at least one example. "
             f"Received: validation={settings.recipe.validation:g}"
@@ -98,29 +96,25 @@ class _Run:
     def __init__(self, settings, dataset, directory, teachers, cache, callbacks):
         self.settings = settings
         self.recipe = settings.recipe
-        self.dataset = dataset
         self.directory = directory
         self.callbacks = callbacks
-        self.train_indices, self.validation_indices = self.recipe.split(dataset.train.labels)
-        self.noisy = None
-        if settings.noise is not None:
-            labels, classes = dataset.train.labels, dataset.num_classes
-            self.noisy = NoisyLabels.draw(settings.noise, labels, self.train_indices, classes)
+        self.data = RunData(settings, dataset)
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
         self.logits = None
         if teachers:
-            self.logits = TeacherLogits(teachers, dataset, self.train_indices, settings, cache)
+            indices = self.data.train_indices
+            self.logits = TeacherLogits(teachers, dataset, indices, settings, cache)
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
         checkpointer = Checkpointer(self.directory)
-        if self.noisy is not None:
-            self.noisy.save(self.directory.noise_file)
+        if self.data.noisy is not None:
+            self.data.noisy.save(self.directory.noise_file)
         seconds = self.train(checkpointer)
         file = self.directory.model_file(self.settings.kind)
         with replacing(file) as partial:
             to_stock(self.network).save(partial)
-        result = self._final_numbers(checkpointer) | {
+        result = final_numbers(self.network, self.data, self.logits, checkpointer) | {
             "seconds": round(seconds, 2),
             "model_file": file.name,
             "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
@@ -134,16 +128,15 @@ class _Run:
         distiller = self._compiled()
         distiller.optimizer.build(distiller.trainable_variables)
         initial_epoch = checkpointer.restore(distiller)
-        steps = pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
         started = time.monotonic()
         if self.stored:
             self.logits.fill_for(initial_epoch)
         distiller.fit(
-            self._train_data(initial_epoch),
+            self.data.train_batches(self.logits.store if self.stored else None, initial_epoch),
             epochs=epochs,
             initial_epoch=initial_epoch,
-            steps_per_epoch=steps,
-            validation_data=self._validation_data(),
+            steps_per_epoch=self.data.steps_per_epoch,
+            validation_data=self.data.validation_batches(self.logits),
             callbacks=[
                 _StopAtNonFinite(),
                 LearningRateDrops(self.recipe),
@@ -171,86 +164,10 @@ class _Run:
         )
         return distiller
 
-    def _train_data(self, initial_epoch):
-        split = self.dataset.train
-        batches = pipeline.train_batches(
-            split if self.noisy is None else self.noisy.on(split),
-            self.train_indices,
-            batch_size=self.recipe.batch_size,
-            epochs=self.recipe.epochs,
-            seed=self.settings.seed,
-            augmentation=self.recipe.augmentation,
-            view_seed=self.settings.view_seed,
-            views=self.settings.views,
-            logits=self.logits.store if self.stored else None,
-            initial_epoch=initial_epoch,
-        )
-        return batches.map(_inputs_and_targets)
-
-    def _validation_data(self):
-        """Validation batches; the teacher sees them once, not in every epoch."""
-        if not len(self.validation_indices):
-            return None
-        batches = self._evaluation_batches(self.dataset.train, self.validation_indices)
-        if self.logits is None:
-            return batches.map(_inputs_and_targets)
-        import tensorflow as tf
-
-        logits = self.logits.of(self.dataset.train, self.validation_indices)
-        stored = tf.data.Dataset.from_tensor_slices(logits).batch(EVALUATION_BATCH)
-        return tf.data.Dataset.zip(batches, stored).map(
-            lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
-        )
-
     @property
     def stored(self):
         """Whether the training reads its teachers' logits from a store."""
         return self.logits is not None and self.logits.store is not None
-
-    def _final_numbers(self, checkpointer):
-        batches = self._evaluation_batches(self.dataset.test)
-        logits, labels = evaluation.predict(self.network, batches)
-        if not np.isfinite(logits).all():
-            raise FloatingPointError(
-                "The trained network's logits are not finite. Lower the learning rate"
-            )
-        metrics = evaluation.classification_metrics(logits, labels)
-        result = {f"test_{name}": value for name, value in metrics.items()}
-        last = checkpointer.rows[-1]
-        result["train_loss"], result["train_accuracy"] = last["loss"], last["accuracy"]
-        if self.logits is not None:
-            teacher_logits = self.logits.of(self.dataset.test)
-            accuracy = float(np.mean(teacher_logits.argmax(axis=-1) == labels))
-            result["teacher_test_accuracy"] = accuracy
-            result["test_agreement"] = evaluation.agreement(logits, teacher_logits)
-        if self.noisy is not None:
-            batches_of_training = self._evaluation_batches(self.dataset.train, self.train_indices)
-            result |= self.noisy.measure(evaluation.predict(self.network, batches_of_training)[0])
-        if checkpointer.best is not None:
-            result["validation_accuracy"] = last["val_accuracy"]
-            checkpointer.load_best(self.network)
-            best_logits, _ = evaluation.predict(self.network, batches)
-            accuracy = float(np.mean(best_logits.argmax(axis=-1) == labels))
-            result["best_by_validation"] = {**checkpointer.best, "test_accuracy": accuracy}
-        result["parameters"] = count_parameters(self.network)
-        result["epochs"] = self.recipe.epochs
-        result["train_examples"] = len(self.train_indices)
-        return result
-
-    def _evaluation_batches(self, split, indices=None):
-        return pipeline.eval_batches(
-            split,
-            indices,
-            batch_size=EVALUATION_BATCH,
-            augmentation=self.recipe.augmentation,
-        )
-
-
-def _inputs_and_targets(record):
-    """What `fit` takes of a record; with teacher logits the targets are a dictionary."""
-    if "teacher_logits" not in record:
-        return record["image"], record["label"]
-    return record["image"], {name: record[name] for name in ("label", "teacher_logits")}
 
 
 class _ViewFiller(keras.callbacks.Callback):

@@ -1,0 +1,98 @@
+"""The examples of one run: what is trained on, held out and tested, as batches."""
+
+import tensorflow as tf
+
+from keras_logitkd.data import pipeline
+from keras_logitkd.training.noisy_labels import NoisyLabels
+from keras_logitkd.training.teacher_logits import EVALUATION_BATCH
+
+
+class RunData:
+    """The data of a run as its settings want it.
+
+    Args:
+        settings: a `RunSettings`.
+        dataset: the `Dataset` that it names.
+
+    Attributes:
+        train_indices, validation_indices: integer arrays into the dataset's training split.
+        noisy: the `NoisyLabels` that are trained on, or None.
+
+    Raises:
+        ValueError: If there are fewer examples than the recipe asks for, or a noise matrix is of
+            other classes.
+    """
+
+    def __init__(self, settings, dataset):
+        self.settings = settings
+        self.recipe = settings.recipe
+        self.dataset = dataset
+        labels = dataset.train.labels
+        self.train_indices, self.validation_indices = self.recipe.split(labels)
+        self.noisy = None
+        if settings.noise is not None:
+            self.noisy = NoisyLabels.draw(
+                settings.noise, labels, self.train_indices, dataset.num_classes
+            )
+
+    @property
+    def steps_per_epoch(self):
+        """Steps of one epoch."""
+        return pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
+
+    def train_batches(self, store=None, initial_epoch=0):
+        """Returns batches of inputs and targets from an epoch on, to the recipe's last.
+
+        Args:
+            store: the `LogitStore` of the views, whose logits become part of the targets. Defaults
+                to None.
+            initial_epoch: the first epoch. Defaults to 0.
+        """
+        split = self.dataset.train
+        batches = pipeline.train_batches(
+            split if self.noisy is None else self.noisy.on(split),
+            self.train_indices,
+            batch_size=self.recipe.batch_size,
+            epochs=self.recipe.epochs,
+            seed=self.settings.seed,
+            augmentation=self.recipe.augmentation,
+            view_seed=self.settings.view_seed,
+            views=self.settings.views,
+            logits=store,
+            initial_epoch=initial_epoch,
+        )
+        return batches.map(_inputs_and_targets)
+
+    def validation_batches(self, logits=None):
+        """Returns the held-out batches of inputs and targets, or None where nothing is held out.
+
+        Args:
+            logits: the run's `TeacherLogits`: the teacher sees these examples once, not in every
+                epoch. Defaults to None.
+        """
+        if not len(self.validation_indices):
+            return None
+        batches = self.evaluation_batches(self.dataset.train, self.validation_indices)
+        if logits is None:
+            return batches.map(_inputs_and_targets)
+        known = logits.of(self.dataset.train, self.validation_indices)
+        stored = tf.data.Dataset.from_tensor_slices(known).batch(EVALUATION_BATCH)
+        return tf.data.Dataset.zip(batches, stored).map(
+            lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
+        )
+
+    def evaluation_batches(self, split, indices=None):
+        """Returns batches of records of a split, in order and without augmentation."""
+        return pipeline.eval_batches(
+            split,
+            indices,
+            batch_size=EVALUATION_BATCH,
+            augmentation=self.recipe.augmentation,
+        )
+
+
+def _inputs_and_targets(record):
+    """What `fit` takes of a record; with teacher logits the targets are a dictionary."""
+    if "teacher_logits" not in record:
+        return record["image"], record["label"]
+    return record["image"], {name: record[name] for name in ("label", "teacher_logits")}
