@@ -16,6 +16,7 @@ CORE = {
     "data",
     "distiller",
     "divergence",
+    "features",
     "inference",
     "layers",
     "logit_store",

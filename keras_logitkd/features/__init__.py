@@ -1,0 +1,1 @@
+"""Distillation of more than logits: features, relations, gradients. One module a method."""

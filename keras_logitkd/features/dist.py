@@ -1,0 +1,54 @@
+"""DIST: correlation in place of equality of the predicted probabilities.
+
+Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022.
+"""
+
+from keras import ops
+
+from keras_logitkd.features import arithmetic
+
+
+def correlation_distance(teacher, student, axis):
+    """1 - Pearson correlation along an axis of two matrices.
+
+    A teacher's constant row or column correlates with nothing: the distance is 0 there, and for a
+    constant one of the student's alone it is 1, both without gradient.
+
+    Args:
+        teacher: Tensor of shape `(batch, classes)`.
+        student: Tensor of shape `(batch, classes)`.
+        axis: 1 for one value a row, 0 for one value a column.
+
+    Returns:
+        A float32 tensor of shape `(batch,)` or `(classes,)`, in [0, 2].
+    """
+    teacher, student = arithmetic.detached_pair(teacher, student)
+    t = arithmetic.unit(arithmetic.deviation(teacher, axis), axis)
+    s = arithmetic.unit(arithmetic.deviation(student, axis), axis)
+    is_defined = arithmetic.as_float32(ops.any(t != 0, axis=axis))
+    return is_defined - ops.sum(t * s, axis=axis)
+
+
+def dist_loss(teacher_logits, student_logits, temperature=4.0):
+    """Correlation distances between and within classes.
+
+    Formula, with p = softmax(z / tau):
+
+        tau^2 * (mean over rows of (1 - corr(p^s, p^t)) + mean over columns of the same)
+
+    The paper has no tau^2; the authors' code has. No gradient flows to the teacher.
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, classes)`.
+        student_logits: Tensor of shape `(batch, classes)`.
+        temperature: A positive float. Defaults to 4.0.
+
+    Returns:
+        A float32 scalar, at most 4 tau^2.
+    """
+    teacher, student = arithmetic.detached_pair(teacher_logits, student_logits)
+    p_t = ops.softmax(teacher / temperature, axis=-1)
+    p_s = ops.softmax(student / temperature, axis=-1)
+    between = ops.mean(correlation_distance(p_t, p_s, axis=1))
+    within = ops.mean(correlation_distance(p_t, p_s, axis=0))
+    return temperature**2 * (between + within)

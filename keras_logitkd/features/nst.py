@@ -1,0 +1,39 @@
+"""Neuron selectivity: which positions the channels respond to, as a set.
+
+Huang & Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017.
+"""
+
+from keras import ops
+
+from keras_logitkd.features import arithmetic
+
+
+def selectivity_loss(teacher_features, student_features):
+    """Squared maximum mean discrepancy of the channels' maps, kernel k(a, b) = (a . b)^2.
+
+    Formula: mean k(T, T) + mean k(S, S) - 2 mean k(S, T) over all pairs of channels, each channel's
+    map a vector of length 1 over H * W. Never negative in exact arithmetic. Channel counts may
+    differ; the larger map is average-pooled to the smaller's size. No gradient flows to the
+    teacher.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, H, W, C)`.
+        student_features: Tensor of shape `(batch, H', W', C')`.
+
+    Returns:
+        A float32 tensor of shape `(batch,)`.
+    """
+    teacher, student = arithmetic.same_size(
+        *arithmetic.detached_pair(teacher_features, student_features)
+    )
+    t, s = _channel_maps(teacher), _channel_maps(student)
+    return _mean_kernel(t, t) + _mean_kernel(s, s) - 2.0 * _mean_kernel(s, t)
+
+
+def _channel_maps(features):
+    batch, _, _, channels = ops.shape(features)
+    return arithmetic.unit(ops.reshape(features, (batch, -1, channels)), axis=1)
+
+
+def _mean_kernel(a, b):
+    return ops.mean(ops.square(ops.einsum("bpc,bpd->bcd", a, b)), axis=(1, 2))
