@@ -18,6 +18,7 @@ from keras_logitkd.training.run_directory import replacing
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.training.teacher_logits import TeacherLogits
+from keras_logitkd.training.tensorboard import EventWriter
 
 _PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 _log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class _Run:
             "model_file": file.name,
             "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         }
+        self.events.finish(result)
         self.directory.finish(result)
         return result
 
@@ -128,6 +130,7 @@ class _Run:
         distiller = self._compiled()
         distiller.optimizer.build(distiller.trainable_variables)
         initial_epoch = checkpointer.restore(distiller)
+        self.events = EventWriter(self.directory, self.settings, checkpointer.rows)
         started = time.monotonic()
         if self.stored:
             self.logits.fill_for(initial_epoch)
@@ -141,6 +144,7 @@ class _Run:
                 _StopAtNonFinite(),
                 LearningRateDrops(self.recipe),
                 checkpointer,
+                self.events,
                 *([_ViewFiller(self.logits)] if self.stored else []),
                 *self.callbacks,
             ],

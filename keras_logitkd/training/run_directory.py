@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,+=-]*")
 
@@ -81,8 +82,18 @@ class RunDirectory:
                 f"Cannot write the run directory {self.path}: {error.strerror or error}"
             ) from error
 
+    def new_events_file(self):
+        """Where TensorBoard's events go; a new name, because TensorBoard may read the old file."""
+        return self.path / f"events.out.tfevents.{time.time_ns()}"
+
+    def remove_events(self):
+        """Removes the events that were written for TensorBoard."""
+        for file in self.path.glob("events.out.tfevents.*"):
+            file.unlink(missing_ok=True)
+
     def clear(self):
         """Removes what an unfinished run left, so that it begins again."""
+        self.remove_events()
         for file in (self.metrics_file, *self._checkpoint_files()):
             file.unlink(missing_ok=True)
 
