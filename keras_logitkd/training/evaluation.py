@@ -62,11 +62,31 @@ def expected_calibration_error(probabilities, labels, bins=ECE_BINS):
     Returns:
         A float in [0, 1]. Source: Guo et al., ICML 2017.
     """
+    counts, confidence, correct = reliability_bins(probabilities, labels, bins)
+    return calibration_error(counts, confidence, correct)
+
+
+def reliability_bins(probabilities, labels, bins=ECE_BINS):
+    """Returns what each equal-width bin (low, high] of the confidence holds.
+
+    Args:
+        probabilities, labels, bins: as for `expected_calibration_error`.
+
+    Returns:
+        float64 array of shape (3, bins): examples, sum of their confidences, correct ones. Those
+        of two sets of examples add up to those of both.
+    """
     confidence = probabilities.max(axis=-1)
     correct = probabilities.argmax(axis=-1) == labels
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return np.array(
+        [np.bincount(index, weights, bins) for weights in (None, confidence, correct)], np.float64
+    )
+
+
+def calibration_error(counts, confidence, correct):
+    """Returns the expected calibration error of the rows of `reliability_bins`, a float."""
+    return float(np.abs(correct - confidence).sum() / counts.sum())
 
 
 def softmax(logits):
