@@ -15,7 +15,7 @@ from keras_logitkd.training.recipes import recipe_for
 SHARED_FIELDS = ("pad", "flip", "resized_crop", "validation", "examples", "mean", "std")
 
 
-_FILE_IDENTITY = "sha256:"
+FILE_IDENTITY = "sha256:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Teacher:
     @property
     def is_file(self):
         """Whether it is a model file, which loads without training."""
-        return self.identity.startswith(_FILE_IDENTITY)
+        return self.identity.startswith(FILE_IDENTITY)
 
 
 def is_file(part):
@@ -117,7 +117,7 @@ def from_file(path, dataset, input_shape, cache=None):
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Teacher(
         label=str(path),
-        identity=f"{_FILE_IDENTITY}{digest}",
+        identity=f"{FILE_IDENTITY}{digest}",
         file=pathlib.Path(path),
         prepare=lambda: None,
         load=load,

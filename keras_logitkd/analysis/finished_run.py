@@ -1,0 +1,123 @@
+"""A finished run with everything that looking at it takes: networks, data and what was logged."""
+
+import csv
+import dataclasses
+import functools
+import hashlib
+import pathlib
+
+from keras_logitkd.data import catalog
+from keras_logitkd.data.dataset import Dataset
+from keras_logitkd.training import models, teachers
+from keras_logitkd.training.run_data import RunData
+from keras_logitkd.training.run_directory import RunDirectory, locate_model
+from keras_logitkd.training.settings import RunSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run that has its final numbers.
+
+    Args:
+        directory: its `RunDirectory`.
+        settings: its `RunSettings`.
+        result: the final numbers, as in result.json.
+        dataset: the `Dataset` that it was trained on.
+        teachers: its `Teacher`s, none of them loaded yet; none on hard labels.
+    """
+
+    directory: RunDirectory
+    settings: RunSettings
+    result: dict
+    dataset: Dataset
+    teachers: tuple = ()
+
+    @functools.cached_property
+    def data(self):
+        """The `RunData`: which examples were trained on, with which labels."""
+        return RunData(self.settings, self.dataset)
+
+    def load_network(self):
+        """Loads the trained network anew. Raises ValueError where its file is not there."""
+        return models.load_model(self.directory.model_file(self.settings.kind))
+
+    def rows(self):
+        """Returns metrics.csv: a dict of numbers for each epoch."""
+        return read_rows(self.directory)
+
+
+def open_run(run, runs_dir="runs", data_dir=None):
+    """Opens a finished run.
+
+    Args:
+        run: the path of a run directory, or the name of a run in `runs_dir`.
+        runs_dir: where runs of that name are. Defaults to "runs".
+        data_dir: where TFDS datasets are. Defaults to what the run has recorded.
+
+    Returns:
+        A `FinishedRun`.
+
+    Raises:
+        ValueError: If there is no such run, it is not finished, its data are others now, or one of
+            its teachers is not there any more.
+    """
+    file, config = locate_model(run, runs_dir)
+    if config is None:
+        raise ValueError(f"A run must be a directory with config.json. Received: {run}, a file")
+    directory, settings = RunDirectory.at(file.parent), RunSettings.from_config(config)
+    dataset = catalog.load(settings.dataset, data_dir or settings.data_dir)
+    if settings.fingerprint is not None and dataset.fingerprint() != settings.fingerprint:
+        raise ValueError(
+            f"The data of {settings.dataset} are not those that {directory.name} was trained on"
+        )
+    found = find_teachers(settings, directory, dataset)
+    return FinishedRun(directory, settings, directory.read_result(), dataset, found)
+
+
+def find_teachers(settings, directory, dataset):
+    """Returns the `Teacher`s of a run, none of them loaded by this.
+
+    Args:
+        settings: the run's `RunSettings`.
+        directory: its `RunDirectory`; teachers that are runs lie beside it.
+        dataset: its `Dataset`.
+
+    Raises:
+        ValueError: If a teacher is not there, or its file is another now.
+    """
+    labels = settings.teacher.split(",") if settings.teacher else settings.teachers
+    shape = settings.recipe.augmentation.output_shape(dataset.image_shape)
+    return tuple(
+        _from_file(label, identity, dataset, shape)
+        if identity.startswith(teachers.FILE_IDENTITY)
+        else _from_run(directory.path.parent / identity)
+        for label, identity in zip(labels, settings.teachers, strict=True)
+    )
+
+
+def read_rows(directory):
+    """Returns the metrics.csv of a `RunDirectory`: a dict of numbers for each epoch."""
+    with directory.metrics_file.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _from_run(path):
+    directory = RunDirectory.at(path)
+    config = directory.read_config()
+    if config is None or directory.read_result() is None:
+        raise ValueError(f"The teacher's run {path} is not there, or not finished")
+    return teachers.from_run(RunSettings.from_config(config), directory, directory.read_result)
+
+
+def _from_file(path, identity, dataset, shape):
+    is_it = pathlib.Path(path).is_file()
+    if is_it:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        is_it = identity == f"{teachers.FILE_IDENTITY}{digest}"
+    if not is_it:
+        raise ValueError(
+            f"The run's teacher {path} is not there, or not the file of the training "
+            f"({identity[:15]}...). Go to where the path leads to it, or put it back"
+        )
+    return teachers.from_file(path, dataset, shape)
