@@ -5,9 +5,10 @@ Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022.
 
 from keras import ops
 
+from keras_logitkd import losses
 from keras_logitkd.features import arithmetic
 
-# Stands for minus infinity where it is multiplied by a probability of 0.
+# Stands for minus infinity: a logit whose probability is 0.
 _LOWEST = -1e30
 
 
@@ -18,8 +19,7 @@ def decoupled_divergences(teacher_logits, student_logits, labels, temperature=4.
 
         TCKD = KL((p^t_y, 1 - p^t_y) || (p^s_y, 1 - p^s_y)),   NCKD = KL(p^t^ || p^s^)
 
-    so that KL(p^t || p^s) = TCKD + (1 - p^t_y) NCKD. Computed from log-probabilities. No gradient
-    flows to the teacher.
+    so that KL(p^t || p^s) = TCKD + (1 - p^t_y) NCKD. No gradient flows to the teacher.
 
     Args:
         teacher_logits: Tensor of shape `(batch, classes)`.
@@ -32,11 +32,12 @@ def decoupled_divergences(teacher_logits, student_logits, labels, temperature=4.
     """
     teacher, student = arithmetic.detached_pair(teacher_logits, student_logits)
     is_target = ops.one_hot(ops.reshape(labels, (-1,)), teacher.shape[-1], dtype="bool")
-    t_target, t_other, t_rest = _log_parts(teacher / temperature, is_target)
-    s_target, s_other, s_rest = _log_parts(student / temperature, is_target)
-    target = ops.exp(t_target) * (t_target - s_target) + ops.exp(t_other) * (t_other - s_other)
-    difference = ops.where(is_target, 0.0, t_rest - s_rest)
-    return target, ops.sum(ops.exp(t_rest) * difference, axis=-1)
+    t_binary, t_others = _parts(teacher / temperature, is_target)
+    s_binary, s_others = _parts(student / temperature, is_target)
+    return (
+        losses.logit_kl(t_binary, s_binary, scale="none"),
+        losses.logit_kl(t_others, s_others, scale="none"),
+    )
 
 
 def dkd_loss(teacher_logits, student_logits, labels, temperature=4.0, target=1.0, others=8.0):
@@ -57,11 +58,8 @@ def dkd_loss(teacher_logits, student_logits, labels, temperature=4.0, target=1.0
     return temperature**2 * (target * tckd + others * nckd)
 
 
-def _log_parts(logits, is_target):
-    """log p_y, log(1 - p_y), and the log-probabilities of the others, about -inf at y."""
-    masked = ops.where(is_target, _LOWEST, logits)
-    others = ops.logsumexp(masked, axis=-1)
+def _parts(logits, is_target):
+    """Logits of (target, any other), and those of the others, where the target has none."""
+    others = ops.where(is_target, _LOWEST, logits)
     target = ops.sum(ops.where(is_target, logits, 0.0), axis=-1)
-    everything = ops.logaddexp(target, others)
-    rest = masked - ops.expand_dims(others, axis=-1)
-    return target - everything, others - everything, rest
+    return ops.stack([target, ops.logsumexp(others, axis=-1)], axis=-1), others

@@ -13,8 +13,9 @@ _SIZES = (4, 2, 1)
 def hierarchical_loss(teacher_features, student_features):
     """Squared errors of a pair of maps at their size and pooled to 4, 2 and 1 (HCL).
 
-    Formula: (MSE + MSE_4 / 2 + MSE_2 / 4 + MSE_1 / 8) / (sum of these weights), where only sizes
-    below H take part. No gradient flows to the teacher.
+    Formula: (MSE + MSE_4 / 2 + MSE_2 / 4 + MSE_1 / 8) / (sum of these weights). Only sizes below H
+    take part, and each that does has half the weight of the one before. No gradient flows to the
+    teacher.
 
     Args:
         teacher_features: Tensor of shape `(batch, H, W, C)`.

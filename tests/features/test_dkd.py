@@ -1,0 +1,93 @@
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from keras_logitkd.features import dkd
+
+LABELS = np.array([0, 3, 2, 4])
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def numpy_parts(teacher, student, tau=4.0, labels=LABELS):
+    p_t, p_s = softmax(teacher / tau), softmax(student / tau)
+    target, others = [], []
+    for t, s, y in zip(p_t, p_s, labels, strict=True):
+        target.append(t[y] * np.log(t[y] / s[y]) + (1 - t[y]) * np.log((1 - t[y]) / (1 - s[y])))
+        t, s = np.delete(t, y), np.delete(s, y)
+        t, s = t / t.sum(), s / s.sum()
+        others.append(np.sum(t * np.log(t / s)))
+    return np.array(target), np.array(others)
+
+
+@pytest.mark.parametrize("tau", [1.0, 4.0])
+@pytest.mark.parametrize(("target", "others"), [(1, 0), (0, 1), (1, 8)])
+def test_value_and_gradient(agrees, draw, tau, target, others):
+    def reference(teacher, student):
+        tckd, nckd = numpy_parts(teacher, student, tau)
+        return tau**2 * (target * tckd + others * nckd)
+
+    agrees(
+        lambda t, s: dkd.dkd_loss(t, s, LABELS, tau, target, others),
+        reference,
+        3 * draw(4, 5),
+        3 * draw(4, 5, seed=1),
+    )
+
+
+@hypothesis.given(seed=st.integers(0, 2**31), size=st.floats(0.1, 20), tau=st.floats(0.5, 20))
+@hypothesis.settings(max_examples=30)
+def test_the_parts_make_up_the_divergence(seed, size, tau):
+    rng = np.random.default_rng(seed)
+    teacher, student = (rng.normal(size=(4, 5)).astype(np.float32) * size for _ in range(2))
+    tckd, nckd = dkd.decoupled_divergences(teacher, student, LABELS, tau)
+    log_t, log_s = (
+        z.astype(float) / tau - np.log(np.sum(np.exp(z.astype(float) / tau), axis=1, keepdims=True))
+        for z in (teacher, student)
+    )
+    p_target = np.exp(log_t)[np.arange(4), LABELS]
+    divergence = np.sum(np.exp(log_t) * (log_t - log_s), axis=1)
+    np.testing.assert_allclose(
+        tckd + (1 - p_target) * nckd, divergence, rtol=1e-4, atol=1e-6 * max(1, size / tau)
+    )
+
+
+def test_zero_where_equal_and_shift_invariant(draw):
+    teacher, student = draw(4, 5), draw(4, 5, seed=1)
+    shift = 10 * draw(4, 1, seed=2)
+    np.testing.assert_allclose(dkd.dkd_loss(teacher, teacher + shift, LABELS), 0, atol=1e-4)
+    np.testing.assert_allclose(
+        dkd.dkd_loss(teacher, student + shift, LABELS),
+        dkd.dkd_loss(teacher, student, LABELS),
+        rtol=1e-4,
+    )
+
+
+def test_the_target_logit_does_not_reach_the_other_classes(value_and_gradients, draw):
+    def others(teacher, student):
+        return dkd.decoupled_divergences(teacher, student, LABELS)[1]
+
+    teacher, student = draw(4, 5), draw(4, 5, seed=1)
+    value, _, gradient = value_and_gradients(others, teacher, student)
+    np.testing.assert_array_equal(gradient[np.arange(4), LABELS], 0)
+    student[np.arange(4), LABELS] += 7
+    np.testing.assert_array_equal(others(teacher, student), value)
+
+
+def test_certain_networks_give_finite_numbers(value_and_gradients):
+    teacher, student = np.float32([[1e3, 0, 0]]), np.float32([[0, 0, 1e3]])
+    value, _, gradient = value_and_gradients(
+        lambda t, s: dkd.dkd_loss(t, s, [0], 4.0), teacher, student
+    )
+    assert np.isfinite(value).all()
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(value, 16 * (250 + 8 * (125 - np.log(2))), rtol=1e-5)
+
+
+def test_two_classes_have_no_others(draw):
+    _, nckd = dkd.decoupled_divergences(draw(3, 2), draw(3, 2, seed=1), [0, 1, 0])
+    np.testing.assert_array_equal(nckd, 0)
