@@ -7,6 +7,8 @@ import traceback
 
 import click
 
+from keras_logitkd.training.run_directory import StorageError
+
 _COMMANDS = {
     "train": "Train a network on hard labels.",
     "distill": "Distil a teacher into a student by matching logits.",
@@ -88,7 +90,10 @@ def _show_cursor():
 
 
 def _exit_code(error):
-    # The library raises ValueError for what it was given, OSError comes from the paths given.
+    # The library raises ValueError for what it was given, OSError comes from the paths given, and
+    # StorageError from a disk that is full, or directories that vanish, while it works.
+    if isinstance(error, StorageError):
+        return FAILED
     is_input = isinstance(error, click.ClickException | ValueError | OSError)
     return BAD_INPUT if is_input else FAILED
 

@@ -112,6 +112,12 @@ def run_options(command):
         output_options,
         recipe_options,
         click.option("--resume", is_flag=True, help="Continue an unfinished run."),
+        click.option(
+            "--checkpoint-steps",
+            type=click.IntRange(min=1),
+            help="Checkpoint after so many steps, too, not only after epochs. [default: when ten "
+            "minutes have passed]",
+        ),
         click.option("--name", help="Name of the run directory. [default: made from the settings]"),
         runs_option,
         views_option,

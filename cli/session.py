@@ -27,6 +27,7 @@ def workspace_of(given, recipe_fields, progress=TrainingProgress):
         views=given["views"],
         cache=cache_of(given),
         resume=given["resume"],
+        checkpoint_steps=given.get("checkpoint_steps"),
         progress=progress,
     )
 

@@ -1,47 +1,82 @@
-"""The state of a run at the end of each epoch, enough to go on from there."""
+"""The state of a run at the end of each epoch and within long ones, enough to go on from there."""
 
 import time
 
 import keras
 
-from keras_logitkd.training.run_directory import replacing, write_json
+from keras_logitkd.training import checkpoint_files
+from keras_logitkd.training.checkpoint_files import Progress
+
+INTERVAL = 600.0  # seconds
 
 
 class Checkpointer(keras.callbacks.Callback):
     """Writes metrics.csv and a checkpoint after each epoch, and keeps the best by validation.
 
+    A checkpoint holds every variable that the trained model and its optimizer track, in the middle
+    of an epoch the state of the metrics, too, and what `Progress` says. Writing one changes nothing
+    in the training.
+
     Args:
         directory: a `RunDirectory`.
+        steps: writes one after so many steps of an epoch, and again after as many. Defaults to
+            None: when `INTERVAL` seconds have passed since the last one.
 
     Attributes:
         rows: the metrics of each epoch so far, dicts with the epoch counted from 1.
         best: epoch and validation accuracy of the best epoch so far, or None.
-        seconds_before: time that the epochs before a resumed run's first took.
+        seconds_before: time that what a resumed run found took.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, steps=None):
         super().__init__()
         self.directory = directory
-        self.rows = []
-        self.best = None
-        self.seconds_before = 0.0
+        self.steps = steps
+        self.rows, self.best, self.seconds_before = [], None, 0.0
+        self._best_digest, self._metrics = None, None
+        self._started = self._saved = time.monotonic()
 
     def restore(self, distiller):
-        """Loads the last checkpoint, if there is one. Returns the first epoch to train."""
-        progress = self.directory.read_progress()
+        """Loads the newest checkpoint that is whole, if there is one.
+
+        Args:
+            distiller: the compiled model, its optimizer built.
+
+        Returns:
+            (epoch, step): how many epochs are finished, and how many steps of the next one.
+
+        Raises:
+            ValueError: If all checkpoints are damaged, or are of another network.
+        """
+        progress, arrays = checkpoint_files.load_newest(self.directory)
         if progress is None:
-            return 0
-        _load_weights(distiller, self.directory.checkpoint_file(progress["epoch"]))
-        self.rows, self.best = progress["rows"], progress["best"]
-        self.seconds_before = progress["seconds"]
-        return progress["epoch"]
+            return 0, 0
+        _assign("model", distiller.variables, arrays)
+        _assign("optimizer", distiller.optimizer.variables, arrays)
+        self._metrics = arrays if progress.step else None
+        self.rows, self.best = list(progress.rows), progress.best
+        self._best_digest, self.seconds_before = progress.best_digest, progress.seconds
+        return progress.epoch, progress.step
 
     def load_best(self, network):
         """Loads the weights of the best epoch into a network."""
-        _load_weights(network, self.directory.best_file)
+        file = self.directory.path / checkpoint_files.best_name(self.best)
+        _assign("model", network.variables, checkpoint_files.read_arrays(file, self._best_digest))
 
     def on_train_begin(self, logs=None):
-        self._started = time.monotonic()
+        self._started = self._saved = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._metrics is not None:  # Keras has just reset them.
+            _build_metrics(self.model)
+            _assign("metrics", _metric_variables(self.model), self._metrics)
+            self._metrics = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = batch + 1
+        if done < self.params["steps"] and self._is_due(done):
+            self._save(self._epoch, done)
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in sorted(logs)}})
@@ -50,28 +85,57 @@ class Checkpointer(keras.callbacks.Callback):
             self.best is None or accuracy > self.best["validation_accuracy"]
         ):
             self.best = {"epoch": epoch + 1, "validation_accuracy": float(accuracy)}
-            with replacing(self.directory.best_file) as partial:
-                self.model.student.save_weights(partial)
-        self._save(epoch + 1)
-
-    def _save(self, epochs_done):
-        with replacing(self.directory.checkpoint_file(epochs_done)) as partial:
-            self.model.save_weights(partial)
-        progress = {
-            "epoch": epochs_done,
-            "rows": self.rows,
-            "best": self.best,
-            "seconds": self.seconds_before + time.monotonic() - self._started,
-        }
-        write_json(self.directory.progress_file, progress)
+            file = self.directory.path / checkpoint_files.best_name(self.best)
+            weights = _arrays("model", self.model.student.variables)
+            self._best_digest = checkpoint_files.write_arrays(file, weights)
         self.directory.write_metrics(self.rows)
-        self.directory.checkpoint_file(epochs_done - 1).unlink(missing_ok=True)
+        self._save(epoch + 1, 0)
+
+    def _is_due(self, done):
+        if self.steps is not None:
+            return done % self.steps == 0
+        return time.monotonic() - self._saved >= INTERVAL
+
+    def _save(self, epoch, step):
+        arrays = _arrays("model", self.model.variables)
+        arrays |= _arrays("optimizer", self.model.optimizer.variables)
+        if step:
+            arrays |= _arrays("metrics", _metric_variables(self.model))
+        seconds = self.seconds_before + time.monotonic() - self._started
+        progress = Progress(epoch, step, tuple(self.rows), self.best, self._best_digest, seconds)
+        checkpoint_files.save(self.directory, progress, arrays)
+        self._saved = time.monotonic()
 
 
-def _load_weights(model, file):
-    try:
-        model.load_weights(file)
-    except Exception as error:  # Keras raises whatever its HDF5 reader raises.
+def _build_metrics(model):
+    """Gives the metrics of `compile` their variables, which come with the first batch otherwise."""
+    if not all(getattr(metric, "built", True) for metric in model.metrics):
+        label, logits = (
+            keras.ops.zeros(1, "int32"),
+            keras.ops.zeros((1, *model.student.output_shape[1:])),
+        )
+        model.compute_metrics(None, label, logits)
+
+
+def _metric_variables(model):
+    return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def _arrays(group, variables):
+    """Values by position: names would depend on what the process built before."""
+    return {
+        f"{group}/{number}": keras.ops.convert_to_numpy(variable)
+        for number, variable in enumerate(variables)
+    }
+
+
+def _assign(group, variables, arrays):
+    found = {name: array for name, array in arrays.items() if name.startswith(f"{group}/")}
+    shapes = {f"{group}/{number}": tuple(var.shape) for number, var in enumerate(variables)}
+    if {name: array.shape for name, array in found.items()} != shapes:
         raise ValueError(
-            f"The checkpoint {file} is missing or damaged. Run again without --resume to begin anew"
-        ) from error
+            f"The checkpoint holds another {group} than the run has. "
+            "Run again without --resume to begin anew"
+        )
+    for number, variable in enumerate(variables):
+        variable.assign(found[f"{group}/{number}"])

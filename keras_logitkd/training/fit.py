@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import logging
-import math
 import time
 
 import keras
@@ -11,12 +10,14 @@ from keras_logitkd.distiller import Distiller
 from keras_logitkd.layers import to_stock
 from keras_logitkd.training.checkpoint import Checkpointer
 from keras_logitkd.training.final_numbers import final_numbers
+from keras_logitkd.training.guards import StopAtNonFinite
 from keras_logitkd.training.hard_loss import SmoothedCrossentropy
 from keras_logitkd.training.models import build_network
 from keras_logitkd.training.run_data import RunData
 from keras_logitkd.training.run_directory import replacing
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
+from keras_logitkd.training.stretches import fit_from
 from keras_logitkd.training.teacher_logits import TeacherLogits
 from keras_logitkd.training.tensorboard import EventWriter
 
@@ -24,7 +25,16 @@ _PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 _log = logging.getLogger(__name__)
 
 
-def run(settings, dataset, directory, teachers=(), cache=None, resume=False, callbacks=()):
+def run(
+    settings,
+    dataset,
+    directory,
+    teachers=(),
+    cache=None,
+    resume=False,
+    callbacks=(),
+    checkpoint_steps=None,
+):
     """Trains a network, or reports a finished run of the same settings.
 
     Args:
@@ -37,6 +47,8 @@ def run(settings, dataset, directory, teachers=(), cache=None, resume=False, cal
             step.
         resume: whether to continue an unfinished run. Defaults to False: begin again.
         callbacks: Keras callbacks, for instance for progress.
+        checkpoint_steps: a checkpoint follows so many steps within an epoch, besides the one at
+            its end. Defaults to None: ten minutes after the last one.
 
     Returns:
         The final numbers, the content of result.json.
@@ -56,18 +68,27 @@ def run(settings, dataset, directory, teachers=(), cache=None, resume=False, cal
         _log.info("%s is finished already", directory.name)
         return result
     # Refuses before anything is written.
-    job = _Run(settings, dataset, directory, teachers, cache, callbacks)
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps)
     directory.start(config)
     if not resume:
         directory.clear()
     return job.execute()
 
 
-def validate(settings, dataset, directory, teachers, cache=None, epochs=None, callbacks=()):
+def validate(
+    settings,
+    dataset,
+    directory,
+    teachers,
+    cache=None,
+    epochs=None,
+    callbacks=(),
+    checkpoint_steps=None,
+):
     """Trains as `run` does, from the last checkpoint on, and never reads the test set.
 
     Args:
-        settings, dataset, teachers, cache, callbacks: as for `run`.
+        settings, dataset, teachers, cache, callbacks, checkpoint_steps: as for `run`.
         directory: a `RunDirectory` for metrics and checkpoints; it must exist.
         epochs: stops after so many of the recipe's epochs. Defaults to all.
 
@@ -79,26 +100,26 @@ def validate(settings, dataset, directory, teachers, cache=None, epochs=None, ca
         ValueError: If nothing is held out for validation.
         FloatingPointError: If the loss stops being finite.
     """
-    job = _Run(settings, dataset, directory, teachers, cache, callbacks)
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps)
     if not len(job.data.validation_indices):
         raise ValueError(
             "`validation` must hold out at least one example. "
             f"Received: validation={settings.recipe.validation:g}"
         )
-    checkpointer = Checkpointer(directory)
-    seconds = job.train(checkpointer, epochs)
-    metrics = {**checkpointer.rows[-1], "seconds": seconds}
+    seconds = job.train(epochs)
+    metrics = {**job.checkpointer.rows[-1], "seconds": seconds}
     return metrics | ({"teacher_seconds": job.logits.seconds} if job.stored else {})
 
 
 class _Run:
     """The parts of one run that is not finished yet."""
 
-    def __init__(self, settings, dataset, directory, teachers, cache, callbacks):
+    def __init__(self, settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps):
         self.settings = settings
         self.recipe = settings.recipe
         self.directory = directory
         self.callbacks = callbacks
+        self.checkpointer = Checkpointer(directory, checkpoint_steps)
         self.data = RunData(settings, dataset)
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
         self.logits = None
@@ -108,14 +129,13 @@ class _Run:
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
-        checkpointer = Checkpointer(self.directory)
         if self.data.noisy is not None:
             self.data.noisy.save(self.directory.noise_file)
-        seconds = self.train(checkpointer)
+        seconds = self.train()
         file = self.directory.model_file(self.settings.kind)
         with replacing(file) as partial:
             to_stock(self.network).save(partial)
-        result = final_numbers(self.network, self.data, self.logits, checkpointer) | {
+        result = final_numbers(self.network, self.data, self.logits, self.checkpointer) | {
             "seconds": round(seconds, 2),
             "model_file": file.name,
             "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
@@ -124,34 +144,34 @@ class _Run:
         self.directory.finish(result)
         return result
 
-    def train(self, checkpointer, epochs=None):
+    def train(self, epochs=None):
         """Trains from the last checkpoint on. Returns the seconds of all epochs."""
         epochs = self.recipe.epochs if epochs is None else epochs
         distiller = self._compiled()
         distiller.optimizer.build(distiller.trainable_variables)
-        initial_epoch = checkpointer.restore(distiller)
-        self.events = EventWriter(self.directory, self.settings, checkpointer.rows)
+        position = self.checkpointer.restore(distiller)
+        self.events = EventWriter(self.directory, self.settings, self.checkpointer.rows)
         started = time.monotonic()
         if self.stored:
-            self.logits.fill_for(initial_epoch)
-        distiller.fit(
-            self.data.train_batches(self.logits.store if self.stored else None, initial_epoch),
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=self.data.steps_per_epoch,
-            validation_data=self.data.validation_batches(self.logits),
-            callbacks=[
-                _StopAtNonFinite(),
+            self.logits.fill_for(position[0])
+        store = self.logits.store if self.stored else None
+        fit_from(
+            distiller,
+            position,
+            epochs,
+            self.data.steps_per_epoch,
+            lambda epoch, step: self.data.train_batches(store, epoch, step),
+            [
+                StopAtNonFinite(),
                 LearningRateDrops(self.recipe),
-                checkpointer,
+                self.checkpointer,
                 self.events,
                 *([_ViewFiller(self.logits)] if self.stored else []),
                 *self.callbacks,
             ],
-            shuffle=False,
-            verbose=0,
+            self.data.validation_batches(self.logits),
         )
-        return checkpointer.seconds_before + time.monotonic() - started
+        return self.checkpointer.seconds_before + time.monotonic() - started
 
     def _compiled(self):
         online = self.logits is not None and not self.stored
@@ -183,15 +203,3 @@ class _ViewFiller(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.logits.fill_for(epoch)
-
-
-class _StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a run whose numbers are not finite any more."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        for name, value in logs.items():
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"The {name} became {value} in epoch {epoch + 1}. Lower the learning rate, "
-                    "or check the data"
-                )

@@ -40,13 +40,14 @@ class RunData:
         """Steps of one epoch."""
         return pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
 
-    def train_batches(self, store=None, initial_epoch=0):
-        """Returns batches of inputs and targets from an epoch on, to the recipe's last.
+    def train_batches(self, store=None, initial_epoch=0, initial_step=0):
+        """Returns batches of inputs and targets from a place on, to the end of the last epoch.
 
         Args:
             store: the `LogitStore` of the views, whose logits become part of the targets. Defaults
                 to None.
             initial_epoch: the first epoch. Defaults to 0.
+            initial_step: the first step of that epoch. Defaults to 0.
         """
         split = self.dataset.train
         batches = pipeline.train_batches(
@@ -60,6 +61,7 @@ class RunData:
             views=self.settings.views,
             logits=store,
             initial_epoch=initial_epoch,
+            initial_step=initial_step,
         )
         return batches.map(_inputs_and_targets)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import pathlib
@@ -9,6 +10,8 @@ import re
 import time
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,+=-]*")
+_CHECKPOINT_FILES = ("checkpoint-*.json", "checkpoint-*.npz", "best-*.npz")
+_PARTIAL_FILES = ".[0-9]*.*"  # of a process that was killed
 
 
 class RunDirectory:
@@ -45,20 +48,10 @@ class RunDirectory:
         self.metrics_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
         self.noise_file = self.path / "labels.npz"
-        self.best_file = self.path / "best.weights.h5"
-        self.progress_file = self.path / "checkpoint.json"
 
     def model_file(self, kind):
         """Where the trained network is: student.keras, or model.keras for hard labels."""
         return self.path / ("student.keras" if kind == "distill" else "model.keras")
-
-    def checkpoint_file(self, epochs_done):
-        """The student's and the optimizer's weights after so many epochs."""
-        return self.path / f"checkpoint-{epochs_done}.weights.h5"
-
-    def read_progress(self):
-        """Returns what the last checkpoint is of, or None where there is none."""
-        return read_json(self.progress_file)
 
     def read_config(self):
         """Returns the run's settings, or None where no run was started."""
@@ -111,20 +104,52 @@ class RunDirectory:
             file.unlink(missing_ok=True)
 
     def _checkpoint_files(self):
-        checkpoints = self.path.glob("checkpoint-*.weights.h5")
-        partial = self.path.glob(".[0-9]*.*")  # of a process that was killed
-        return (self.progress_file, self.best_file, *checkpoints, *partial)
+        forms = (*_CHECKPOINT_FILES, _PARTIAL_FILES)
+        return [file for form in forms for file in self.path.glob(form)]
+
+
+class StorageError(OSError):
+    """A file of a run could not be written: no room, no permission, no directory any more."""
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a temporary path of the same ending; what is written there then becomes `path`."""
+    """Gives a temporary path of the same ending; what is written there then becomes `path`.
+
+    The content is on the disk before the name is.
+
+    Raises:
+        StorageError: If it cannot be written; `path` is as it was, and nothing else is left.
+    """
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield partial
+        _sync(partial)
         os.replace(partial, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StorageError(_why_not_written(path, error)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _sync(path):
+    """Waits until a file or the names in a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why_not_written(path, error):
+    if not path.parent.is_dir():
+        return f"{path} cannot be written: the directory is gone"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = f"{reason}; make room for it"
+    return f"{path} cannot be written: {reason}"
 
 
 def write_json(path, content):

@@ -45,6 +45,7 @@ class Workspace:
         data_dir: where the dataset came from, for the record.
         cache: a `LogitCache` for the teachers' logits. Defaults to None: teachers run in the step.
         resume: whether unfinished runs are continued. Defaults to False: they begin again.
+        checkpoint_steps: as for `fit.run`. Defaults to None: by time.
         progress: function from a run's label and its number of training examples to a Keras
             callback. Defaults to None: silence.
     """
@@ -57,6 +58,7 @@ class Workspace:
     data_dir: str | None = None
     cache: LogitCache | None = None
     resume: bool = False
+    checkpoint_steps: int | None = None
     progress: Callable | None = None
 
     def to_config(self):
@@ -73,6 +75,7 @@ class Workspace:
             "views": self.views,
             "cache": self.cache and self.cache.to_config(),
             "resume": self.resume,
+            "checkpoint_steps": self.checkpoint_steps,
         }
 
     @classmethod
@@ -216,7 +219,14 @@ class Workspace:
         """
         callbacks = self._callbacks(settings)
         return fit.validate(
-            settings, self.dataset, directory, teachers, self.cache, epochs, callbacks
+            settings,
+            self.dataset,
+            directory,
+            teachers,
+            self.cache,
+            epochs,
+            callbacks,
+            self.checkpoint_steps,
         )
 
     def _teacher(self, member, student_recipe):
@@ -239,6 +249,7 @@ class Workspace:
             cache=self.cache,
             resume=self.resume,
             callbacks=self._callbacks(settings),
+            checkpoint_steps=self.checkpoint_steps,
         )
 
     def _callbacks(self, settings):

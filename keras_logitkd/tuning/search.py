@@ -6,9 +6,9 @@ import dataclasses
 import fcntl
 import io
 import logging
-import shutil
 import time
 
+from keras_logitkd.training.checkpoint_files import copy_newest
 from keras_logitkd.training.run_directory import RunDirectory, read_json, replacing, write_json
 from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.tuning import report, workers
@@ -179,7 +179,7 @@ class Search:
         )
         directory = self._trial_directory(trial.trial_id)
         if past := values.get("tuner/trial_id"):
-            _continue_from(self._trial_directory(past), directory)
+            copy_newest(self._trial_directory(past), directory)
         epochs = values.get("tuner/epochs")
         metrics = self.workspace.validate(settings, self.teachers, directory, epochs)
         kept = (OBJECTIVE, "seconds", "teacher_seconds")
@@ -221,17 +221,6 @@ class Search:
                         raise ValueError(f"Another process searches in {self.path}") from error
                     time.sleep(0.1)
             yield lock.fileno()
-
-
-def _continue_from(past, directory):
-    """Gives a trial the checkpoint of the one that it goes on from, unless it has its own."""
-    progress = past.read_progress()
-    if directory.read_progress() is not None or progress is None:
-        return
-    files = [past.checkpoint_file(progress["epoch"]), past.best_file, past.progress_file]
-    for file in files:  # the progress last: with it the checkpoint counts
-        with replacing(directory.path / file.name) as partial:
-            shutil.copyfile(file, partial)
 
 
 def _check(workspace, space, method, trials):

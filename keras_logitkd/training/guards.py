@@ -1,0 +1,35 @@
+"""What ends a training that cannot come to anything any more."""
+
+import math
+
+import keras
+
+_ADVICE = (
+    "Lower the learning rate (--learning-rate), or check the data; a --resume of the same settings "
+    "would come to the same"
+)
+
+
+class StopAtNonFinite(keras.callbacks.Callback):
+    """Ends a run at the step after which its mean loss, or an epoch's metric, is not finite.
+
+    No checkpoint is written then: the last one is from before.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        # A mean over the epoch's steps: one that is not finite leaves it so.
+        if not math.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"The loss became {logs['loss']} in step {batch + 1} of epoch {self._epoch + 1}. "
+                f"{_ADVICE}"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"The {name} became {value} in epoch {epoch + 1}. {_ADVICE}"
+                )
