@@ -16,6 +16,7 @@ _HOMES = {
 _MODULES = (
     "data",
     "distiller",
+    "features",
     "layers",
     "logit_store",
     "logits",

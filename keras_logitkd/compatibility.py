@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_logitkd import losses
 from keras_logitkd.logits import ends_in_softmax
 
 
@@ -26,6 +27,21 @@ def hard_loss(loss):
             "`loss` must take logits: the student returns them. Pass from_logits=True to "
             f"{type(loss).__name__}. Received: from_logits=False"
         )
+    return loss
+
+
+def distillation_loss(loss, features):
+    """Returns the loss that `Distiller(distillation_loss=...)` names, or raises ValueError.
+
+    Args:
+        loss: what `losses.get` reads, or None, which leaves the feature methods alone.
+        features: list of feature methods.
+    """
+    if loss is None and features:
+        return None
+    loss = losses.get(loss)
+    if loss.reduction in (None, "none"):
+        raise ValueError("`distillation_loss` must reduce over the batch. Received: reduction=None")
     return loss
 
 

@@ -7,9 +7,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_logitkd import compatibility, losses
+from keras_logitkd import compatibility
+from keras_logitkd.batch import Batch
 from keras_logitkd.class_weight import fold_class_weight
-from keras_logitkd.inference import for_inference
+from keras_logitkd.epochs import follow_epochs
+from keras_logitkd.features import terms as feature_terms
+from keras_logitkd.inference import Ensemble
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
@@ -29,13 +32,24 @@ class Distiller(keras.Model):
     with the regularisation, and nothing is logged about a teacher. `sample_weight` and
     `class_weight` act on both terms.
 
+    Feature methods add terms: weight * term each, logged without the weight by the method's name.
+    Their taps come from the same forward passes; their auxiliary layers train and are saved with
+    the distiller, and are no part of the student. With `alpha=0` and methods the student learns by
+    the hard loss and the methods. Where targets carry the teacher's logits, an evaluation leaves
+    the terms out, and a method that needs the teacher itself cannot train.
+
     Args:
         teacher: A `keras.Model` that returns logits, a list of such models, whose logits are
             averaged, or None when the data carries the logits.
         student: A built `keras.Model` that returns logits.
-        distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`.
+        distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`. None, with
+            `features`, leaves that term out.
         alpha: Weight of the distillation loss, in [0, 1]. Defaults to 1.0.
         name: Defaults to `"distiller"`.
+        features: A feature method, or a list of them, as `features.get` reads them. Defaults to
+            None.
+        trains: What a stage of a method trains, see `features.stages.Stage`. Defaults to None:
+            everything, and methods that have several stages are refused.
 
     Raises:
         ValueError: If a model ends in a softmax, the student is not built, input shapes or class
@@ -50,7 +64,15 @@ class Distiller(keras.Model):
     """
 
     def __init__(
-        self, teacher, student, distillation_loss="mse", alpha=1.0, name="distiller", **kwargs
+        self,
+        teacher,
+        student,
+        distillation_loss="mse",
+        alpha=1.0,
+        name="distiller",
+        features=None,
+        trains=None,
+        **kwargs,
     ):
         # Without autocast the student gets the inputs as they are, whatever the global policy.
         super().__init__(name=name, autocast=False, **kwargs)
@@ -60,15 +82,18 @@ class Distiller(keras.Model):
             raise ValueError(f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}")
         self.student = student
         self.alpha = float(alpha)
-        self.distillation_loss = losses.get(distillation_loss)
-        if self.distillation_loss.reduction in (None, "none"):
-            raise ValueError(
-                "`distillation_loss` must reduce over the batch. Received: reduction=None"
-            )
+        self.features = feature_terms.get_all(features)
+        self.trains = trains
+        self.distillation_loss = compatibility.distillation_loss(distillation_loss, self.features)
+        # In a plain object, as the teacher: it shares the student's layers.
+        self._feature_terms = feature_terms.make(
+            self.features, student, trains, self.alpha and self.distillation_loss
+        )
         self.set_teacher(teacher)
         self._hard_tracker = keras.metrics.Mean(name="hard_loss")
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
         self._agreement_tracker = keras.metrics.Mean(name="agreement")
+        self._feature_trackers = [keras.metrics.Mean(name=each.name) for each in self.features]
         self.built = True
 
     def set_teacher(self, teacher):
@@ -82,7 +107,9 @@ class Distiller(keras.Model):
         for model in models:
             compatibility.check_teacher(model, self.student)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
-        self._teacher = _FrozenEnsemble(models) if models else None
+        self._teacher = Ensemble(models) if models else None
+        if self._feature_terms is not None:
+            self._feature_terms.set_teacher(models)
         # Steps compiled for another teacher would go on with it.
         self.train_function = self.test_function = None
 
@@ -108,7 +135,7 @@ class Distiller(keras.Model):
     def compile_from_config(self, config):
         """Compiles with what `get_compile_config` returned, when a distiller is loaded."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        self.optimizer.build(self.trained_variables)
 
     def build(self, input_shape=None):
         """Does nothing: the student is built already."""
@@ -121,13 +148,7 @@ class Distiller(keras.Model):
         """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
         arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         fold_class_weight(arguments)
-        if hasattr(self.distillation_loss, "set_epoch"):
-            callbacks = arguments.get("callbacks") or []
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                callbacks.callbacks.append(_EpochSetter(self.distillation_loss))
-            else:
-                callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(self.distillation_loss)]
-            arguments["callbacks"] = callbacks
+        follow_epochs(arguments, [self.distillation_loss, *self.features])
         return super().fit(**arguments)
 
     def train_on_batch(self, *args, **kwargs):
@@ -136,32 +157,41 @@ class Distiller(keras.Model):
         fold_class_weight(arguments)
         return super().train_on_batch(**arguments)
 
+    @property
+    def trained_variables(self):
+        """The variables that a step changes by their gradients."""
+        if self._feature_terms is None:
+            return self.trainable_weights
+        return self._feature_terms.trained_variables
+
     def train_step(self, data):
         """One update of the student: one forward pass of each network, one backward pass."""
-        x, y, sample_weight = _unpack(data)
-        label, teacher_logits = self._targets(x, y)
+        batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
+        if self._feature_terms is not None:
+            self._feature_terms.check_targets(batch)
         with tf.GradientTape() as tape:
-            student_logits = self(x, training=True)
-            terms = self._terms(label, teacher_logits, student_logits, sample_weight, True)
+            self._run_student(batch, training=True)
+            terms = self._terms(batch, training=True)
             scaled_loss = self.optimizer.scale_loss(terms["loss"])
-        weights = self.trainable_weights
+        weights = self.trained_variables
         gradients = tape.gradient(scaled_loss, weights)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return self._log(x, label, teacher_logits, student_logits, sample_weight, terms)
+        return self._log(batch, terms)
 
     def test_step(self, data):
         """Evaluates a batch; changes nothing but metrics."""
-        x, y, sample_weight = _unpack(data)
-        label, teacher_logits = self._targets(x, y)
-        student_logits = self(x, training=False)
-        terms = self._terms(label, teacher_logits, student_logits, sample_weight, False)
-        return self._log(x, label, teacher_logits, student_logits, sample_weight, terms)
+        batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
+        self._run_student(batch, training=False)
+        return self._log(batch, self._terms(batch, training=False))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the total loss of a batch, a scalar, as `keras.Model.compute_loss` does."""
-        label, teacher_logits = self._targets(x, y)
-        weight = _one_weight(sample_weight)
-        return self._terms(label, teacher_logits, y_pred, weight, training)["loss"]
+        """Returns the loss of a batch, a scalar, as `keras.Model.compute_loss` does.
+
+        The terms of feature methods are not in it: they need more than the logits.
+        """
+        batch = self._taught(x, y, sample_weight)
+        batch.student_logits, batch.teacher_taps = y_pred, None
+        return self._terms(batch, training)["loss"]
 
     def get_metrics_result(self):
         """Returns the metrics by name, without those of `compile` while no label was seen."""
@@ -180,6 +210,7 @@ class Distiller(keras.Model):
             "student": keras.saving.serialize_keras_object(self.student),
             "distillation_loss": keras.saving.serialize_keras_object(self.distillation_loss),
             "alpha": self.alpha,
+            **self._features_config(),
         }
 
     @classmethod
@@ -189,56 +220,71 @@ class Distiller(keras.Model):
         )
         return cls(**{**config, "student": student})
 
-    def _targets(self, x, y):
-        """Labels and teacher logits of a batch; either may be None."""
-        if isinstance(y, dict):
-            unknown = set(y) - {"label", "teacher_logits"}
-            if unknown:
-                raise ValueError(
-                    'Targets must be labels or a dictionary with the keys "label" and '
-                    f'"teacher_logits". Received unknown keys: {sorted(unknown)}'
-                )
-            if "teacher_logits" in y:
-                return y.get("label"), ops.stop_gradient(y["teacher_logits"])
-            y = y.get("label")
-        return y, None if self._teacher is None else self._teacher(x)
+    def _features_config(self):
+        if not self.features:
+            return {}
+        features = [keras.saving.serialize_keras_object(method) for method in self.features]
+        return {"features": features, "trains": self.trains}
 
-    def _terms(self, label, teacher_logits, student_logits, sample_weight, training):
-        """The total loss and its two parts: scalars, to be summed over the replicas."""
+    def _taught(self, x, y, sample_weight=None):
+        """The batch with what the teacher says of it."""
+        batch = Batch.of(x, y, sample_weight)
+        if batch.teacher_logits is None and self._teacher is not None:
+            if self._feature_terms is None or not self._feature_terms.teachers:
+                batch.teacher_logits = self._teacher(x)
+            else:
+                self._feature_terms.teach(batch)
+        return batch
+
+    def _run_student(self, batch, training):
+        if self._feature_terms is None or not self._feature_terms.applies(batch):
+            batch.student_logits = self(batch.inputs, training=training)
+        else:
+            self._feature_terms.learn(batch, training)
+
+    def _terms(self, batch, training):
+        """The total loss and its parts: scalars, to be summed over the replicas."""
         weights = {"hard_loss": 1.0 - self.alpha, "distillation_loss": self.alpha}
-        if teacher_logits is None and not training:
-            weights = {"hard_loss": 1.0}
+        if self.distillation_loss is None or (batch.teacher_logits is None and not training):
+            del weights["distillation_loss"]
+            weights["hard_loss"] = 1.0 if self.distillation_loss else weights["hard_loss"]
         terms = {}
-        if label is not None:
-            terms["hard_loss"] = self.loss(label, student_logits, sample_weight)
-        if teacher_logits is not None:
+        if batch.label is not None and batch.student_logits is not None:
+            terms["hard_loss"] = self.loss(batch.label, batch.student_logits, batch.sample_weight)
+        if batch.teacher_logits is not None and "distillation_loss" in weights:
             terms["distillation_loss"] = self.distillation_loss(
-                teacher_logits, student_logits, sample_weight
+                batch.teacher_logits, batch.student_logits, batch.sample_weight
             )
         missing = [name for name, weight in weights.items() if weight and name not in terms]
         if missing:
             raise ValueError(_MISSING_TARGETS[missing[0]].format(alpha=self.alpha))
         total = sum(weight * terms[name] for name, weight in weights.items() if weight)
+        if batch.student_taps is not None:
+            terms |= self._feature_terms.values(batch)
+            total += sum(method.weight * terms[method.name] for method in self.features)
         if self.losses:
             penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
             total = total + penalty / _replicas()
         return {"loss": total, **terms}
 
-    def _log(self, x, label, teacher_logits, student_logits, sample_weight, terms):
+    def _log(self, batch, terms):
         """Updates the metrics and returns those that this batch has the data for."""
-        count = ops.shape(student_logits)[0]
         for metric in self.metrics:
             if metric.name in terms:
-                metric.update_state(terms[metric.name] * _replicas(), sample_weight=count)
-        if teacher_logits is not None:
-            agrees = ops.argmax(teacher_logits, axis=-1) == ops.argmax(student_logits, axis=-1)
-            self._agreement_tracker.update_state(agrees, sample_weight=sample_weight)
-        seen = {*terms, "agreement"} if teacher_logits is not None else {*terms}
-        if label is None:
+                metric.update_state(terms[metric.name] * _replicas(), sample_weight=batch.size)
+        seen, student_logits = {*terms}, batch.student_logits
+        if batch.teacher_logits is not None and student_logits is not None:
+            seen.add("agreement")
+            agrees = ops.argmax(batch.teacher_logits, axis=-1) == ops.argmax(
+                student_logits, axis=-1
+            )
+            self._agreement_tracker.update_state(agrees, sample_weight=batch.sample_weight)
+        if batch.label is None or student_logits is None:
             logs = self.get_metrics_result()
             return {name: logs[name] for name in logs if name in seen}
-        logs = self.compute_metrics(x, label, student_logits, sample_weight)
-        return {name: logs[name] for name in logs if name in seen or name not in _OWN_METRICS}
+        logs = self.compute_metrics(batch.inputs, batch.label, student_logits, batch.sample_weight)
+        own = {*_OWN_METRICS, *(method.name for method in self.features)}
+        return {name: logs[name] for name in logs if name in seen or name not in own}
 
 
 _OWN_METRICS = ("loss", "hard_loss", "distillation_loss", "agreement")
@@ -249,41 +295,6 @@ _MISSING_TARGETS = {
         '{{"label": ..., "teacher_logits": ...}}. Received: neither'
     ),
 }
-
-
-class _FrozenEnsemble:
-    """Models whose logits are averaged, in inference mode."""
-
-    def __init__(self, models):
-        self.models = [for_inference(model) for model in models]
-
-    def __call__(self, x):
-        logits = [ops.cast(model(x, training=False), "float32") for model in self.models]
-        return sum(logits) / len(logits)
-
-
-class _EpochSetter(keras.callbacks.Callback):
-    """Tells a loss that depends on the epoch which one begins."""
-
-    def __init__(self, loss):
-        super().__init__()
-        self.loss = loss
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.loss.set_epoch(epoch)
-
-
-def _unpack(data):
-    """Inputs, targets and one weight per example or None."""
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    return x, y, _one_weight(sample_weight)
-
-
-def _one_weight(sample_weight):
-    """The weights of the examples: Keras repeats them for each entry of targets in a dict."""
-    if isinstance(sample_weight, dict):
-        return next(iter(sample_weight.values()))
-    return sample_weight
 
 
 def _replicas():

@@ -2,6 +2,7 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 _LEAST_CHANNELS = 128  # below, the passes over memory cost more than the products they save
 
@@ -30,6 +31,17 @@ def for_inference(model):
     return keras.models.clone_model(
         model, clone_function=lambda layer: _TwoRowConv2D(layer) if _gains(layer) else layer
     )
+
+
+class Ensemble:
+    """Models whose logits are averaged, in inference mode."""
+
+    def __init__(self, models):
+        self.models = [for_inference(model) for model in models]
+
+    def __call__(self, x):
+        logits = [ops.cast(model(x, training=False), "float32") for model in self.models]
+        return sum(logits) / len(logits)
 
 
 def _gains(layer):

@@ -1,6 +1,7 @@
-"""Batch normalization on TensorFlow's fused kernel, and its way back to stock Keras."""
+"""Batch normalization on TensorFlow's fused kernel, its way back to stock Keras, initial values."""
 
 import keras
+import numpy as np
 from keras import ops
 
 _PACKAGE = "keras_logitkd"
@@ -114,3 +115,23 @@ def _stock_config(config):
             "registered_name": None,
         }
     return stock
+
+
+def draw_initial_values(layers, seed):
+    """Draws every kernel and bias anew from its initializer, seeded by `seed` and its place.
+
+    Args:
+        layers: List of built layers.
+        seed: An integer, at least 0.
+    """
+    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(layers)))
+    for layer in layers:
+        for attribute in ("kernel", "bias"):
+            own_seed, variable = int(next(seeds)), getattr(layer, attribute, None)
+            if variable is None:
+                continue
+            initializer = getattr(layer, f"{attribute}_initializer")
+            config = initializer.get_config()
+            if "seed" in config:
+                initializer = type(initializer).from_config({**config, "seed": own_seed})
+            variable.assign(initializer(variable.shape, dtype=variable.dtype))

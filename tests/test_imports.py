@@ -11,11 +11,13 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Where each part of the package lies, and by which name it is imported.
 HOMES = {"keras_logitkd": "keras_logitkd", "zoo": "keras_logitkd.zoo", "cli": "keras_logitkd.cli"}
 CORE = {
+    "batch",
     "class_weight",
     "compatibility",
     "data",
     "distiller",
     "divergence",
+    "epochs",
     "features",
     "inference",
     "layers",

@@ -1,1 +1,8 @@
-"""Distillation of more than logits: features, relations, gradients. One module a method."""
+"""Distillation of more than logits: features, relations, gradients. One module a method.
+
+Importing this imports neither Keras nor TensorFlow: the names are known before that.
+"""
+
+from keras_logitkd.features.registry import METHODS, get, options_of, parse
+
+__all__ = ["METHODS", "get", "options_of", "parse"]

@@ -3,9 +3,12 @@
 Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017.
 """
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.checks import check_choice
+from keras_logitkd.features.method import FeatureMethod
 
 MODES = ("code", "paper")
 
@@ -50,3 +53,32 @@ def attention_loss(teacher_features, student_features, mode="code"):
     if mode == "paper":
         return 0.5 * arithmetic.length(difference)
     return ops.mean(ops.square(difference), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class AttentionTransfer(FeatureMethod):
+    """Attention transfer: weight * sum over the taps of `attention_loss`, beside the hard loss.
+
+    No auxiliary layers; channel counts and sizes may differ. The paper's beta is `weight`.
+
+    Args:
+        weight: Defaults to 1000.0, the authors' beta for the mean over the map's positions.
+        taps: Defaults to the ends of the three groups, before normalization and ReLU.
+        mode: `"code"` or `"paper"`, see `attention_loss`. Defaults to `"code"`.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "at"
+
+    def __init__(self, weight=1000.0, taps=("g1", "g2", "g3"), mode="code", **kwargs):
+        super().__init__(weight=weight, taps=taps, **kwargs)
+        self.mode = check_choice("mode", mode, MODES)
+
+    def loss(self, teacher, student, batch):
+        return sum(
+            attention_loss(theirs, ours, self.mode)
+            for theirs, ours in zip(teacher, student, strict=True)
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}

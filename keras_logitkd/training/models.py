@@ -11,6 +11,7 @@ import numpy as np
 from keras_logitkd import zoo
 from keras_logitkd.compatibility import returns_one_tensor
 from keras_logitkd.data.statistics import channel_statistics
+from keras_logitkd.layers import draw_initial_values
 from keras_logitkd.logits import ends_in_softmax
 from keras_logitkd.training.recipes import UNIT
 
@@ -57,23 +58,8 @@ def build_network(name, dataset, recipe, seed):
         weight_decay=recipe.weight_decay,
         input_tensor=normalize(keras.Input(shape, name="pixels")),
     )
-    initialize(network, seed)
+    draw_initial_values(network.layers, seed)
     return network
-
-
-def initialize(network, seed):
-    """Draws every kernel and bias anew from its initializer, seeded by `seed` and its place."""
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(network.layers)))
-    for layer in network.layers:
-        for attribute in ("kernel", "bias"):
-            own_seed, variable = int(next(seeds)), getattr(layer, attribute, None)
-            if variable is None:
-                continue
-            initializer = getattr(layer, f"{attribute}_initializer")
-            config = initializer.get_config()
-            if "seed" in config:
-                initializer = type(initializer).from_config({**config, "seed": own_seed})
-            variable.assign(initializer(variable.shape, dtype=variable.dtype))
 
 
 def count_parameters(model):

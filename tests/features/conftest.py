@@ -1,5 +1,6 @@
-"""Losses against a plain float64 version: value, and gradient by central differences."""
+"""Losses against a plain float64 version; small networks with named groups, and data for them."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -62,3 +63,30 @@ def draw():
         return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
     return normal
+
+
+@pytest.fixture
+def images():
+    """16 images 8x8x3 and their labels of 5 classes."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((16, 8, 8, 3)).astype("float32"), np.arange(16) % 5
+
+
+@pytest.fixture
+def build():
+    """Function from a zoo name and a seed to a network for `images`."""
+
+    def build(name, seed=0, classes=5, weight_decay=0.0):
+        model = zoo.build(name, (8, 8, 3), classes, weight_decay=weight_decay)
+        draw_initial_values(model.layers, seed)
+        rng = np.random.default_rng(seed)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                shape = layer.gamma.shape
+                layer.gamma.assign(rng.uniform(0.5, 1.5, shape))
+                layer.beta.assign(rng.normal(0, 0.3, shape))
+                layer.moving_mean.assign(rng.normal(0, 0.3, shape))
+                layer.moving_variance.assign(rng.uniform(0.5, 1.5, shape))
+        return model
+
+    return build

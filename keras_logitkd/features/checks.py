@@ -1,0 +1,22 @@
+"""Checks of the options of feature methods."""
+
+import math
+import numbers
+
+
+def check_choice(name, value, allowed):
+    """Returns `value` if it is allowed, or raises ValueError."""
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
+    return value
+
+
+def check_number(name, value, least=0.0, most=math.inf, whole=False):
+    """Returns `value` as a float, or as an int where whole, if it is in range, or raises."""
+    kind = numbers.Integral if whole else numbers.Real
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if not fits or not least <= value <= most or math.isinf(value):
+        what = "an integer" if whole else "a number"
+        limit = f"at least {least:g}" if most == math.inf else f"in [{least:g}, {most:g}]"
+        raise ValueError(f"`{name}` must be {what} {limit}. Received: {name}={value!r}")
+    return int(value) if whole else float(value)

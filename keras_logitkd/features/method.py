@@ -1,0 +1,193 @@
+"""What every feature method has: taps, a weight, auxiliary layers, and stages."""
+
+import keras
+
+from keras_logitkd.features.checks import check_choice, check_number
+from keras_logitkd.features.stages import Stage
+from keras_logitkd.features.weights import WeightSchedule
+from keras_logitkd.layers import FusedBatchNormalization, draw_initial_values
+
+STATISTICS = ("moving", "batch")
+
+
+class FeatureMethod(keras.layers.Layer):
+    """Base of the feature methods: a term that a `Distiller` adds to its loss.
+
+    A subclass defines `loss`, and `build` if it has auxiliary layers. These train with the student,
+    are checkpointed with it, and are no part of it. Class attributes say what it needs:
+
+    - `needs_teacher`: whether the live teacher must run beside the student. Where there are teacher
+      taps it must; a method on logits alone may set it to False.
+    - `needs_labels`, `needs_indices`: whether the targets must have labels, or the index of each
+      example, as `{"label": ..., "index": ...}`
+    - `needs_gradient`: whether `loss` needs the networks' gradient with respect to the inputs, see
+      `score`; that of the student in training mode where `jac_training` is True
+    - `logit_loss`, `alpha`: the logit loss that goes with the method where none is asked for, and
+      its weight: `(1 - alpha) * hard + alpha * logit_loss`. Defaults to `(None, 0.0)`: the hard
+      loss alone.
+
+    Args:
+        weight: A number, or a schedule such as `"0..1@20"`, see `WeightSchedule`.
+        taps: Names of taps, see `features.taps`; a pair is one of the student and one of the
+            teacher, also written `"student:teacher"`.
+        teacher_bn: `"moving"`, or `"batch"`: the teacher normalises by the moments of each batch,
+            and its moving statistics stay as they are. Defaults to `"moving"`.
+        weight_decay: L2 on the kernels of the auxiliary layers, whose gradient is `weight_decay`
+            times the kernel. Defaults to 0.0.
+        seed: Of the auxiliary layers' initial values. Defaults to None: drawn by chance.
+        name: Of the term in the logs. Defaults to the method's name.
+    """
+
+    method = None
+    needs_teacher = True
+    needs_labels = False
+    needs_indices = False
+    needs_gradient = False
+    jac_training = True
+    logit_loss = None
+    alpha = 0.0
+
+    def __init__(
+        self,
+        weight=1.0,
+        taps=(),
+        teacher_bn="moving",
+        weight_decay=0.0,
+        seed=None,
+        name=None,
+    ):
+        # Inputs arrive as float32, whatever the global policy is.
+        super().__init__(name=name or self.method, dtype="float32", autocast=False)
+        self.schedule = WeightSchedule.of(weight)
+        self.taps = tuple(_pair(tap) for tap in ((taps,) if isinstance(taps, str) else taps))
+        self.teacher_bn = check_choice("teacher_bn", teacher_bn, STATISTICS)
+        self.weight_decay = check_number("weight_decay", weight_decay)
+        self.seed = None if seed is None else check_number("seed", seed, whole=True)
+        self.weight = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(self.schedule.first),
+            trainable=False,
+            name="weight",
+        )
+
+    @property
+    def student_taps(self):
+        """Names of the student's taps, in the order in which `loss` gets them."""
+        return tuple(student for student, _ in self.taps)
+
+    @property
+    def teacher_taps(self):
+        """Names of the teacher's taps, in the order in which `loss` gets them."""
+        return tuple(teacher for _, teacher in self.taps)
+
+    def set_epoch(self, epoch, epochs=None):
+        """Sets the weight of an epoch, counted from 0, of so many."""
+        self.weight.assign(self.schedule.at(epoch, epochs))
+
+    def build(self, student_shapes, teacher_shapes):
+        """Makes the auxiliary layers. A subclass calls this at the end.
+
+        Args:
+            student_shapes: List of the shapes of the student's taps, each with the batch first.
+            teacher_shapes: The same of the teacher.
+
+        Raises:
+            ValueError: If features of these shapes cannot be connected.
+        """
+        if self.seed is not None:
+            draw_initial_values(self._flatten_layers(include_self=False), self.seed)
+
+    def prepare(self, teacher):
+        """Takes constants from the teacher, a `keras.Model`, before anything is built."""
+
+    def loss(self, teacher, student, batch):
+        """Returns the term of a batch.
+
+        Args:
+            student: List of the student's taps, float32 tensors.
+            teacher: List of the teacher's taps; no gradient flows into them.
+            batch: A `Batch` with the inputs, labels, indices, and the logits of both networks.
+
+        Returns:
+            A tensor of shape `(batch,)`, whose mean is the term and which `sample_weight` acts on;
+            or a scalar where the examples cannot be told apart.
+        """
+        raise NotImplementedError
+
+    def score(self, logits, taps, batch):
+        """Returns what the gradient in `batch` is of, a tensor of shape `(batch,)`.
+
+        Args:
+            logits: Tensor of shape `(batch, classes)` of the student or of the teacher.
+            taps: List of that network's taps.
+            batch: The `Batch`; it has the teacher's logits and taps when the student is asked.
+        """
+        raise NotImplementedError
+
+    def stages(self, epochs=None):
+        """Returns the stages of a training with this method alone, a list of `Stage`.
+
+        Args:
+            epochs: Of the last stage. Defaults to None: as many as `fit` is told.
+        """
+        return [*self.preparation(), self.main_stage(self.logit_loss, self.alpha, epochs=epochs)]
+
+    def preparation(self):
+        """Returns the stages before the main one. Defaults to none."""
+        return []
+
+    def main_stage(self, logit_loss, alpha, others=(), epochs=None):
+        """Returns the stage in which the whole student learns.
+
+        Args:
+            logit_loss: What `losses.get` reads, or None.
+            alpha: Its weight.
+            others: Feature methods beside this one.
+            epochs: Its epochs, or None.
+        """
+        return Stage("main", logit_loss, alpha, (self, *others), epochs=epochs)
+
+    def conv(self, filters, kernel_size=1, *, name, use_bias=False, initializer="he_normal"):
+        """Returns an auxiliary convolution, in float32 and with the method's L2."""
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            padding="same",
+            data_format="channels_last",
+            use_bias=use_bias,
+            kernel_initializer=initializer,
+            kernel_regularizer=self.regularizer(),
+            dtype="float32",
+            name=f"{self.name}_{name}",
+        )
+
+    def norm(self, *, name):
+        """Returns an auxiliary batch normalization, in float32 and with PyTorch's constants."""
+        return FusedBatchNormalization(
+            momentum=0.9, epsilon=1e-5, dtype="float32", name=f"{self.name}_{name}"
+        )
+
+    def regularizer(self):
+        """Returns the L2 of an auxiliary kernel, or None."""
+        return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
+
+    def get_config(self):
+        return {
+            "weight": self.schedule.text,
+            "taps": [list(pair) for pair in self.taps],
+            "teacher_bn": self.teacher_bn,
+            "weight_decay": self.weight_decay,
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+
+def _pair(tap):
+    """The student's and the teacher's tap that `"name"`, `"student:teacher"` or a pair means."""
+    pair = tap.split(":") if isinstance(tap, str) else tap
+    names = tuple(pair) if isinstance(pair, list | tuple) else ()
+    if len(names) not in (1, 2) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(
+            f"`taps` must be names, or pairs of a student's and a teacher's. Received: {tap!r}"
+        )
+    return names[0], names[-1]
