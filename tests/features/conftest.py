@@ -4,6 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_logitkd import zoo
+from keras_logitkd.layers import draw_initial_values
+
 
 def _value_and_gradients(loss, teacher, student):
     import tensorflow as tf
