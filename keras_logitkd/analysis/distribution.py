@@ -57,6 +57,11 @@ class Distribution:
         return float(np.sqrt(self._squares / self.count)) if self.count else np.nan
 
     @property
+    def root_mean_square(self):
+        """The square root of the mean of the squares."""
+        return float(np.hypot(self.mean, self.std))
+
+    @property
     def width(self):
         """The width of the bins."""
         return 2.0**self._exponent

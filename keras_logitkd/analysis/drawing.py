@@ -6,6 +6,7 @@ import re
 import textwrap
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 from scipy.optimize import isotonic_regression
@@ -13,6 +14,9 @@ from scipy.optimize import isotonic_regression
 # Okabe and Ito's palette, told apart by the colour-blind; the markers help in grey.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+OTHER_COLOURS = ("#009e73", "#cc79a7", "#e69f00")
+BLUES = colormaps["Blues"]
+TEACHER = {"color": "#000000", "ls": "-"}
 DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
@@ -22,17 +26,45 @@ def new_figure(title, xlabel, ylabel):
     return figure, axes
 
 
-def new_panels(title, xlabel, ylabel, count):
-    """Returns a Figure and a list of `count` axes, one above the other over one x axis."""
-    figure = Figure(figsize=(6.4, 1.6 + 2.4 * count), layout="constrained")
-    lines = [textwrap.fill(line, 80) for line in title.splitlines()]
-    figure.suptitle("\n".join(lines), fontsize=10)
-    panels = list(figure.subplots(count, sharex=True, squeeze=False)[:, 0])
+def new_panels(title, xlabel, ylabel, count, height=2.4, sharey=False):
+    """Returns a Figure and a list of `count` axes, one above the other over one x axis.
+
+    Args:
+        title, xlabel, ylabel: texts; `ylabel` stands beside each of the axes.
+        count: number of axes.
+        height: of each in inches. Defaults to 2.4.
+        sharey: whether they have one range of y. Defaults to False.
+    """
+    figure = Figure(figsize=(6.4, 1.6 + height * count), layout="constrained")
+    _set_title(figure, title)
+    panels = list(figure.subplots(count, sharex=True, sharey=sharey, squeeze=False)[:, 0])
     for axes in panels:
         axes.set_ylabel(ylabel)
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel(xlabel)
     return figure, panels
+
+
+def new_grid(title, count, columns=3):
+    """Returns a Figure and a list of `count` small axes in rows, all of the same ranges."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(0.4 + 2.1 * max(columns, 2), 0.9 + 2.1 * rows), layout="constrained")
+    _set_title(figure, title)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in panels:
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[count:]:
+        axes.remove()
+    for axes in panels[max(0, count - columns) : count]:
+        axes.tick_params(labelbottom=True)  # Where there is nothing below.
+    return figure, list(panels[:count])
+
+
+def _set_title(figure, title):
+    lines = [textwrap.fill(line, 80) for line in title.splitlines()]
+    figure.suptitle("\n".join(lines), fontsize=10)
 
 
 def look(number):
@@ -70,12 +102,13 @@ def named_levels(axes, levels):
         )
 
 
-def legend(figure, axes, title=None):
+def legend(figure, axes, title=None, markerscale=1.0):
     """Puts a legend below the axes, in as many columns as its texts leave room for."""
     handles, labels = axes.get_legend_handles_labels()
     place = "outside lower center"
     columns = max(1, 80 // (max(map(len, labels)) + 10))
-    figure.legend(handles, labels, loc=place, ncols=columns, frameon=False, fontsize=9, title=title)
+    look = {"frameon": False, "fontsize": 9, "handlelength": 2.8, "markerscale": markerscale}
+    figure.legend(handles, labels, loc=place, ncols=columns, title=title, **look)
 
 
 def temperature_places(taus):
@@ -124,9 +157,38 @@ def number_text(value):
     return "∞" if value == math.inf else f"{value:g}"
 
 
+def temperature(column):
+    """Returns the temperature of an objective such as "kl:3", or None where it has none."""
+    found = re.fullmatch(r"kl:(\d+\.?\d*(?:e-?\d+)?|inf)", str(column))
+    return float(found[1]) if found else None
+
+
 def objective(column):
     """Returns what readers call a loss: "kl:3" is KL at τ = 3; other names stay as they are."""
-    temperature = re.fullmatch(r"kl:(\d+\.?\d*(?:e-?\d+)?|inf)", str(column))
-    if temperature:
-        return f"KL\nτ = {number_text(float(temperature[1]))}"
+    tau = temperature(column)
+    if tau is not None:
+        return f"KL\nτ = {number_text(tau)}"
     return {"ce": "hard labels\n(CE)", "mse": "MSE"}.get(column, str(column))
+
+
+def line_styles(objectives):
+    """Gives each of some lines a colour and dashes: KL by temperature from light to dark blue.
+
+    Args:
+        objectives: list of objectives, one a line, several may be equal.
+
+    Returns:
+        A list of dicts with "color" and "ls", as `Axes.plot` takes them.
+    """
+    taus = sorted({tau for tau in map(temperature, objectives) if tau is not None})
+    own = iter(itertools.cycle(OTHER_COLOURS))
+    styles = []
+    for number, name in enumerate(objectives):
+        tau = temperature(name)
+        if tau is not None:
+            shade = taus.index(tau) / max(1, len(taus) - 1)
+            colour = BLUES(0.35 + 0.65 * shade) if len(taus) > 1 else COLOURS[0]
+        else:
+            colour = {"ce": "#777777", "mse": COLOURS[1]}.get(name) or next(own)
+        styles.append({"color": colour, "ls": ("-", *DASHES)[number % (1 + len(DASHES))]})
+    return styles

@@ -46,13 +46,14 @@ class FinishedRun:
         return read_rows(self.directory)
 
 
-def open_run(run, runs_dir="runs", data_dir=None):
+def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
     """Opens a finished run.
 
     Args:
         run: the path of a run directory, or the name of a run in `runs_dir`.
         runs_dir: where runs of that name are. Defaults to "runs".
         data_dir: where TFDS datasets are. Defaults to what the run has recorded.
+        dataset: a `Dataset` that is used where it is the run's. Defaults to None: it is loaded.
 
     Returns:
         A `FinishedRun`.
@@ -65,7 +66,8 @@ def open_run(run, runs_dir="runs", data_dir=None):
     if config is None:
         raise ValueError(f"A run must be a directory with config.json. Received: {run}, a file")
     directory, settings = RunDirectory.at(file.parent), RunSettings.from_config(config)
-    dataset = catalog.load(settings.dataset, data_dir or settings.data_dir)
+    if dataset is None or dataset.fingerprint() != settings.fingerprint:
+        dataset = catalog.load(settings.dataset, data_dir or settings.data_dir)
     if settings.fingerprint is not None and dataset.fingerprint() != settings.fingerprint:
         raise ValueError(
             f"The data of {settings.dataset} are not those that {directory.name} was trained on"

@@ -1,6 +1,10 @@
-"""A figure with what is said about it."""
+"""The pictures of an analysis: figures with a name, a heading, and a sentence on what they show."""
 
 import dataclasses
+
+import numpy as np
+
+from keras_logitkd.analysis import figures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,3 +22,128 @@ class Picture:
     title: str
     alt: str
     figure: object
+
+
+def pictures(analysis):
+    """Draws everything that an analysis has the numbers for.
+
+    Args:
+        analysis: an `Analysis`.
+
+    Returns:
+        A list of `Picture`s: logit sums (Figure 2) and their shift, logit distance (4a), pre-logit
+        norm (4b), projections (5), top logit difference, reliability, training curves, gain by
+        class. What needs a teacher, three classes or a baseline is left out where there is none.
+    """
+    drawn = [logit_sums(analysis)]
+    if analysis.teacher is not None:
+        drawn += [logit_sum_shift(analysis), logit_distance(analysis)]
+    drawn.append(pre_logit_norm(analysis))
+    if analysis.classes:
+        drawn.append(projections(analysis))
+    drawn += [top_logit_difference(analysis), reliability(analysis), training_curves(analysis)]
+    labels = {student.label for student in analysis.students}
+    if analysis.baseline is not None and len(labels) > 1:
+        drawn.append(class_gains(analysis))
+    return drawn
+
+
+def logit_sums(analysis):
+    """Returns the `Picture` of Figure 2."""
+    title = f"Sums of the logits, {_data(analysis)}"
+    means = _means(analysis, "logit_sum")
+    alt = f"Histograms of the sums of the logits. Mean ± standard deviation: {means}."
+    return Picture("logit_sums", title, alt, figures.logit_sums(analysis, title))
+
+
+def logit_sum_shift(analysis):
+    """Returns the `Picture` of how far the sums of the logits are from the teacher's."""
+    what = "Sums of the logits, student minus teacher"
+    return _densities(analysis, "logit_sum_shift", what)
+
+
+def logit_distance(analysis):
+    """Returns the `Picture` of Figure 4a."""
+    what = "Distance of the students' logits to the teacher's"
+    return _densities(analysis, "logit_distance", what)
+
+
+def pre_logit_norm(analysis):
+    """Returns the `Picture` of Figure 4b."""
+    return _densities(analysis, "pre_logit_norm", "Norm of the pre-logits")
+
+
+def top_logit_difference(analysis):
+    """Returns the `Picture` of the label's logit minus the largest other one."""
+    what = "Top logit difference: the label's logit minus the largest other one"
+    return _densities(analysis, "top_logit_difference", what)
+
+
+def projections(analysis):
+    """Returns the `Picture` of Figure 5."""
+    names = ", ".join(analysis.class_names[number] for number in analysis.classes)
+    title = f"Pre-logits of {names} on the plane of their templates, {_data(analysis)}"
+    spreads = [
+        f"{label} {_spread(points, corners):.2g}"
+        for label, points, corners in figures.projected(analysis)
+    ]
+    alt = (
+        "Projections of the pre-logits of three classes. Root mean square distance to the class's "
+        f"template in the plane: {', '.join(spreads)}."
+    )
+    return Picture("projections", title, alt, figures.projections(analysis, title))
+
+
+def reliability(analysis):
+    """Returns the `Picture` of the reliability diagrams."""
+    title = f"Reliability: accuracy by confidence, {_data(analysis)}"
+    errors = [f"{label} {100 * m.ece:.1f}%" for label, _, m in figures.measured(analysis)]
+    alt = f"Accuracy by bin of confidence. Expected calibration error: {', '.join(errors)}."
+    return Picture("reliability", title, alt, figures.reliability(analysis, title))
+
+
+def training_curves(analysis):
+    """Returns the `Picture` of the accuracy by epoch."""
+    title = f"Training curves, {analysis.dataset}"
+    ends = [f"{s.label} {100 * s.run.rows()[-1]['accuracy']:.1f}%" for s in analysis.shown()]
+    alt = f"Accuracy by epoch. On the augmented training images of the last one: {', '.join(ends)}."
+    return Picture("training_curves", title, alt, figures.training_curves(analysis, title))
+
+
+def class_gains(analysis):
+    """Returns the `Picture` of the gain over the baseline by class."""
+    title = f"Gain over {analysis.baseline} by class, {_data(analysis)}"
+    parts = []
+    for label, gain in figures.gains_of(analysis).items():
+        worst, best = np.nanargmin(gain), np.nanargmax(gain)
+        names = analysis.class_names[worst], analysis.class_names[best]
+        parts.append(
+            f"{label} from {100 * gain[worst]:+.1f} ({names[0]}) to {100 * gain[best]:+.1f} "
+            f"({names[1]})"
+        )
+    alt = f"Gain over {analysis.baseline} by class in points: {', '.join(parts)}."
+    return Picture("class_gains", title, alt, figures.class_gains(analysis, title))
+
+
+def _densities(analysis, name, what):
+    title = f"{what}, {_data(analysis)}"
+    alt = f"Densities over the examples. Mean ± standard deviation: {_means(analysis, name)}."
+    return Picture(name, title, alt, figures.densities(analysis, name, title))
+
+
+def _data(analysis):
+    kind = {"test": "test", "train": "training"}[analysis.split]
+    return f"{analysis.dataset}, {analysis.examples:,} {kind} examples"
+
+
+def _means(analysis, name):
+    shown = [
+        f"{label} {distribution.mean:.2f} ± {distribution.std:.2f}"
+        for label, _, distribution in figures.distributions_of(analysis, name)
+    ]
+    return ", ".join(shown)
+
+
+def _spread(points, corners):
+    distances = [np.square(own - corner) for own, corner in zip(points, corners, strict=True)]
+    return np.sqrt(np.concatenate(distances).sum(axis=1).mean())

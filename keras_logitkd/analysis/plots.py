@@ -7,6 +7,7 @@ import math
 import pathlib
 
 import numpy as np
+from matplotlib import rc_context
 
 from keras_logitkd.analysis import drawing
 
@@ -146,19 +147,24 @@ def heat_map(
     return figure
 
 
-def save(figure, path_without_suffix):
-    """Writes a figure as PNG at 160 dots per inch; equal figures give equal bytes.
+def save(figure, path_without_suffix, suffixes=(".png",)):
+    """Writes a figure; equal figures give equal bytes.
 
     Args:
         figure: a matplotlib Figure.
-        path_without_suffix: where to; ".png" is appended. The folder must exist.
+        path_without_suffix: where to; a suffix is appended. The folder must exist.
+        suffixes: of ".png" (160 dots per inch) and ".svg" (text as text). Defaults to PNG only.
 
     Returns:
-        The pathlib.Path of the file.
+        The pathlib.Path of the first file.
     """
-    path = pathlib.Path(f"{path_without_suffix}.png")
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    return path
+    paths = [pathlib.Path(f"{path_without_suffix}{suffix}") for suffix in suffixes]
+    for path in paths:
+        is_svg = path.suffix == ".svg"
+        # The salt makes the ids of an SVG a function of its content.
+        with rc_context({"svg.hashsalt": "keras-logitkd", "svg.fonttype": "none"}):
+            figure.savefig(path, dpi=DPI, metadata={"Date" if is_svg else "Software": None})
+    return paths[0]
 
 
 def _line(axes, cells, taus, places, number):
