@@ -22,6 +22,7 @@ class Batch:
         teacher_taps: by the teacher's statistics, tensors by the name of their tap; None where the
             teacher did not run here.
         student_taps: tensors by the name of their tap; None where feature terms are left out.
+        training: whether the student runs in training mode.
         teacher_gradient, student_gradient: of the scores with respect to the inputs.
     """
 
@@ -33,6 +34,7 @@ class Batch:
     student_logits: typing.Any = None
     teacher_taps: dict | None = None
     student_taps: dict | None = None
+    training: bool = False
     teacher_gradient: typing.Any = None
     student_gradient: typing.Any = None
 

@@ -148,7 +148,7 @@ class Distiller(keras.Model):
         """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
         arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         fold_class_weight(arguments)
-        follow_epochs(arguments, [self.distillation_loss, *self.features])
+        follow_epochs(arguments, self.distillation_loss, self.features)
         return super().fit(**arguments)
 
     def train_on_batch(self, *args, **kwargs):

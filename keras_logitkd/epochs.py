@@ -1,31 +1,38 @@
 """Telling what depends on the epoch which one begins."""
 
+import functools
+
 import keras
 
 
-def follow_epochs(arguments, parts):
-    """Adds a callback to the arguments of `fit`, in place, that calls `part.set_epoch(epoch)`.
+def follow_epochs(arguments, loss, methods):
+    """Adds a callback to the arguments of `fit`, in place, that calls `set_epoch`.
 
     Args:
         arguments: The arguments of `fit` by name.
-        parts: List of losses and feature methods; those without `set_epoch` are left alone.
+        loss: The distillation loss; one without `set_epoch` is left alone.
+        methods: List of feature methods, which are told the number of epochs, too.
     """
-    parts = [part for part in parts if hasattr(part, "set_epoch")]
-    if not parts:
+    setters = [
+        functools.partial(method.set_epoch, epochs=arguments.get("epochs", 1)) for method in methods
+    ]
+    if hasattr(loss, "set_epoch"):
+        setters.append(loss.set_epoch)
+    if not setters:
         return
     callbacks = arguments.get("callbacks") or []
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.callbacks.append(_EpochSetter(parts))
+        callbacks.callbacks.append(_EpochSetter(setters))
     else:
-        callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(parts)]
+        callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(setters)]
     arguments["callbacks"] = callbacks
 
 
 class _EpochSetter(keras.callbacks.Callback):
-    def __init__(self, parts):
+    def __init__(self, setters):
         super().__init__()
-        self.parts = parts
+        self.setters = setters
 
     def on_epoch_begin(self, epoch, logs=None):
-        for part in self.parts:
-            part.set_epoch(epoch)
+        for set_epoch in self.setters:
+            set_epoch(epoch)

@@ -20,3 +20,9 @@ def check_number(name, value, least=0.0, most=math.inf, whole=False):
         limit = f"at least {least:g}" if most == math.inf else f"in [{least:g}, {most:g}]"
         raise ValueError(f"`{name}` must be {what} {limit}. Received: {name}={value!r}")
     return int(value) if whole else float(value)
+
+
+def check_connectable(method, what, holds, received):
+    """Raises ValueError where a method cannot connect what it is given."""
+    if not holds:
+        raise ValueError(f"{method.name} needs {what}. Received: {received}")

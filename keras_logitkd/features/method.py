@@ -95,7 +95,11 @@ class FeatureMethod(keras.layers.Layer):
             ValueError: If features of these shapes cannot be connected.
         """
         if self.seed is not None:
-            draw_initial_values(self._flatten_layers(include_self=False), self.seed)
+            draw_initial_values(self.drawn_layers(), self.seed)
+
+    def drawn_layers(self):
+        """Returns the layers whose initial values `build` draws, a list."""
+        return list(self._flatten_layers(include_self=False))
 
     def prepare(self, teacher):
         """Takes constants from the teacher, a `keras.Model`, before anything is built."""
@@ -114,10 +118,11 @@ class FeatureMethod(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def score(self, logits, taps, batch):
+    def score(self, role, logits, taps, batch):
         """Returns what the gradient in `batch` is of, a tensor of shape `(batch,)`.
 
         Args:
+            role: `"teacher"` or `"student"`: whose logits and taps these are.
             logits: Tensor of shape `(batch, classes)` of the student or of the teacher.
             taps: List of that network's taps.
             batch: The `Batch`; it has the teacher's logits and taps when the student is asked.
@@ -145,14 +150,35 @@ class FeatureMethod(keras.layers.Layer):
             others: Feature methods beside this one.
             epochs: Its epochs, or None.
         """
-        return Stage("main", logit_loss, alpha, (self, *others), epochs=epochs)
+        return self.stage_of(logit_loss, alpha, (self, *others), epochs)
 
-    def conv(self, filters, kernel_size=1, *, name, use_bias=False, initializer="he_normal"):
+    def stage_of(self, logit_loss, alpha, features, epochs):
+        """Returns a main stage, with weights that go over its epochs where these are known."""
+        for method in features if epochs is not None else ():
+            method.schedule = method.schedule.over(epochs)
+        return Stage("main", logit_loss, alpha, tuple(features), epochs=epochs)
+
+    def teacher_features(self, batch):
+        """Returns the teacher's taps in a batch, a list without gradients."""
+        taps = batch.teacher_taps[self.teacher_bn] if self.teacher_taps else {}
+        return [keras.ops.stop_gradient(taps[name]) for name in self.teacher_taps]
+
+    def conv(
+        self,
+        filters,
+        kernel_size=1,
+        *,
+        name,
+        use_bias=False,
+        initializer="he_normal",
+        padding="same",
+        kind=keras.layers.Conv2D,
+    ):
         """Returns an auxiliary convolution, in float32 and with the method's L2."""
-        return keras.layers.Conv2D(
+        return kind(
             filters,
             kernel_size,
-            padding="same",
+            padding=padding,
             data_format="channels_last",
             use_bias=use_bias,
             kernel_initializer=initializer,

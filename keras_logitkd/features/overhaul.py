@@ -5,10 +5,14 @@ Heo et al., "A Comprehensive Overhaul of Feature Distillation", ICCV 2019.
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.connectors import Connectors
+from keras_logitkd.features.method import FeatureMethod
+from keras_logitkd.features.taps import Graph
 
 # Where fewer responses than this are negative, their mean is not trusted.
 _RARE = 0.001
@@ -60,3 +64,57 @@ def partial_l2(teacher_features, student_features, margin):
     target = ops.maximum(teacher, arithmetic.as_float32(margin))
     counts = ops.logical_or(student > target, teacher > 0)
     return arithmetic.per_example(ops.square(ops.where(counts, student - target, 0.0)), ops.sum)
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class Overhaul(FeatureMethod):
+    """Overhaul: weight * sum over the taps of level weight * `partial_l2`, beside the hard loss.
+
+    Level weights are 1/4, 1/2, 1. Connectors are 1x1 convolutions without bias and batch
+    normalization, also where the channel counts are equal. The margins are of the teacher's batch
+    normalization before the tap; where the tap is a sum, of the one that ends its main branch.
+
+    The authors' teacher is in training mode, which they found better (their Table 8), and which
+    moves its statistics as a side effect; here `teacher_bn="batch"` leaves these alone. Batch
+    normalization and biases have no weight decay here, unlike in the authors' code.
+
+    Args:
+        weight: Defaults to 0.001.
+        taps: Defaults to the three groups before their ReLU.
+        teacher_bn: Defaults to `"batch"`.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "overhaul"
+
+    def __init__(
+        self, weight=0.001, taps=("g1_pre", "g2_pre", "g3_pre"), teacher_bn="batch", **kwargs
+    ):
+        super().__init__(weight=weight, taps=taps, teacher_bn=teacher_bn, **kwargs)
+        self._margins = ()
+
+    def prepare(self, teacher):
+        norms = [Graph(teacher).norm_before(tap) for tap in self.teacher_taps]
+        self._margins = tuple(
+            negative_margin(
+                norm.gamma if norm.scale else np.ones(norm.moving_mean.shape),
+                norm.beta if norm.center else np.zeros(norm.moving_mean.shape),
+            )
+            for norm in norms
+        )
+
+    def build(self, student_shapes, teacher_shapes):
+        self.connectors = Connectors(self, student_shapes, teacher_shapes)
+        super().build(student_shapes, teacher_shapes)
+
+    def loss(self, teacher, student, batch):
+        return sum(
+            level * partial_l2(theirs, ours, margin)
+            for level, theirs, ours, margin in zip(
+                self.connectors.levels,
+                teacher,
+                self.connectors(student, training=batch.training),
+                self._margins,
+                strict=True,
+            )
+        )

@@ -16,7 +16,12 @@ import re
 
 # The class of each method, in the module of the method's name.
 METHODS = {
+    "fitnets": "FitNets",
     "at": "AttentionTransfer",
+    "jacobian": "JacobianMatching",
+    "ft": "FactorTransfer",
+    "ab": "ActivationBoundaries",
+    "overhaul": "Overhaul",
 }
 _LOGIT_LOSSES = ("mse", "kl")
 

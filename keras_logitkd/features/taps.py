@@ -97,6 +97,23 @@ class Graph:
                 pending.extend(tensor._keras_history for tensor in node.input_tensors)
         return [each for each in self.model.layers if seen.get(each.name) is each]
 
+    def norm_before(self, tap):
+        """Returns the batch normalization that makes a tap, or ends the main branch of its sum.
+
+        Raises:
+            ValueError: If there is none, or no such tap.
+        """
+        node = self._nodes[self.tensor(tap)._keras_history.operation.name]
+        if isinstance(node.operation, keras.layers.Add):
+            node = self._nodes[node.input_tensors[-1]._keras_history.operation.name]
+        if not isinstance(node.operation, keras.layers.BatchNormalization):
+            raise ValueError(
+                f"The tap {tap!r} must come from a batch normalization, to know which of its "
+                f"values are negative. Received: {node.operation.name!r}, a "
+                f"{type(node.operation).__name__} of the model {self.model.name!r}"
+            )
+        return node.operation
+
     def _around_relu(self, total, place):
         """The sum of a group, or what is before or after the ReLU that follows it."""
         if place is None:

@@ -93,12 +93,13 @@ class FeatureTerms:
                 cannot be connected.
         """
         live = [method for method in self.methods if method.needs_teacher]
+        needs_logits = self.needs_logits or len(live) < len(self.methods)
         if live and len(models) > 1:
             raise ValueError(
                 f"{live[0].name} needs one teacher to take features from. "
                 f"Received: {len(models)} teachers"
             )
-        self.teachers, taps = {}, {"moving": []} if live and self.needs_logits else {}
+        self.teachers, taps = {}, {"moving": []} if live and needs_logits else {}
         for method in live:
             taps.setdefault(method.teacher_bn, []).append(method.teacher_taps)
         for model in models if live else ():
@@ -168,6 +169,7 @@ class FeatureTerms:
 
     def learn(self, batch, training):
         """Runs the student in place: its logits, unless it stops below them, taps, gradient."""
+        batch.training = training
         student, method = (self._part if training else self._whole), self._by_gradient
         if student is None:
             batch.student_taps = {}
@@ -189,10 +191,7 @@ class FeatureTerms:
         return {method.name: self._value(method, batch) for method in self.methods}
 
     def _value(self, method, batch):
-        teacher = []
-        if method.teacher_taps:
-            taps = batch.teacher_taps[method.teacher_bn]
-            teacher = [ops.stop_gradient(taps[name]) for name in method.teacher_taps]
+        teacher = method.teacher_features(batch)
         student = [ops.cast(batch.student_taps[name], "float32") for name in method.student_taps]
         value = method.loss(teacher, student, batch)
         if len(value.shape):
@@ -234,7 +233,7 @@ def _with_gradient(model, batch, method, role, training):
         tape.watch(inputs)
         outputs = model(inputs, training=training)
         taps = [ops.cast(outputs[name], "float32") for name in getattr(method, f"{role}_taps")]
-        score = method.score(ops.cast(outputs["logits"], "float32"), taps, batch)
+        score = method.score(role, ops.cast(outputs["logits"], "float32"), taps, batch)
     return outputs, tape.gradient(score, inputs)
 
 

@@ -52,6 +52,12 @@ class WeightSchedule:
             f"Received: weight={value!r}"
         )
 
+    def over(self, epochs):
+        """Returns the schedule of a training of so many epochs."""
+        if self.last is None or self.epochs is not None:
+            return self
+        return dataclasses.replace(self, epochs=max(epochs - 1, 1))
+
     def at(self, epoch, epochs=None):
         """Returns the weight of an epoch, counted from 0.
 
@@ -64,7 +70,7 @@ class WeightSchedule:
         """
         if self.last is None:
             return self.first
-        length = self.epochs if self.epochs is not None else epochs and max(epochs - 1, 1)
+        length = self.epochs if epochs is None else self.over(epochs).epochs
         if length is None:
             raise ValueError(
                 "`weight` must say after how many epochs it is there, as FIRST..LAST@EPOCHS, "
