@@ -5,9 +5,12 @@ Peng et al., "Correlation Congruence for Knowledge Distillation", ICCV 2019.
 
 import math
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.checks import check_choice, check_number
+from keras_logitkd.features.method import FeatureMethod
 
 
 def rbf_correlations(features, gamma=0.4, order=2):
@@ -73,3 +76,80 @@ def pairwise_loss(teacher_embedding, student_embedding):
     )
     pairs = ops.maximum(ops.shape(difference)[0] - 1, 1)
     return ops.sum(difference[:-1] * difference[1:]) / ops.cast(pairs, "float32")
+
+
+FORMS = ("rbf", "pairwise")
+_WEIGHTS = {"rbf": 100.0, "pairwise": 0.02}
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class CorrelationCongruence(FeatureMethod):
+    """Correlation congruence as a term of the loss.
+
+    `"rbf"` is the paper's, `congruence_loss` on the features themselves, with weight 100;
+    `"pairwise"` is what the authors' code and RepDistiller have, `pairwise_loss` on linear
+    embeddings of both networks, which are trained with the student, with weight 0.02. It has a
+    trivial optimum: embeddings that are constant. Deviation from the paper: the correlations of
+    vectors of length 1, and a mean of squares.
+
+    Args:
+        weight: See `FeatureMethod`. Defaults to None: that of the form.
+        taps: See `FeatureMethod`. Defaults to `("pool",)`.
+        form: `"rbf"` or `"pairwise"`. Defaults to `"rbf"`.
+        gamma: Of the kernel, at least 0. Defaults to 0.4.
+        order: Of its Taylor polynomial, at least 1. Defaults to 2.
+        size: Of the embeddings. Defaults to 128.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "cc"
+
+    def __init__(
+        self, weight=None, taps=("pool",), form="rbf", gamma=0.4, order=2, size=128, **kwargs
+    ):
+        check_choice("form", form, FORMS)
+        super().__init__(weight=_WEIGHTS[form] if weight is None else weight, taps=taps, **kwargs)
+        self.form = form
+        self.gamma = check_number("gamma", gamma)
+        self.order = check_number("order", order, least=1, whole=True)
+        self.size = check_number("size", size, least=1, whole=True)
+
+    def build(self, student_shapes, teacher_shapes):
+        embedded = self.form == "pairwise"
+        self.of_student = self._embeddings("student", student_shapes) if embedded else []
+        self.of_teacher = self._embeddings("teacher", teacher_shapes) if embedded else []
+        super().build(student_shapes, teacher_shapes)
+
+    def loss(self, teacher, student, batch):
+        if self.form == "rbf":
+            return sum(
+                congruence_loss(t, s, self.gamma, self.order)
+                for t, s in zip(teacher, student, strict=True)
+            )
+        embedded = zip(teacher, student, self.of_teacher, self.of_student, strict=True)
+        return sum(
+            pairwise_loss(of_teacher(arithmetic.flat(t)), of_student(arithmetic.flat(s)))
+            for t, s, of_teacher, of_student in embedded
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "form": self.form,
+            "gamma": self.gamma,
+            "order": self.order,
+            "size": self.size,
+        }
+
+    def _embeddings(self, network, shapes):
+        layers = []
+        for place, shape in enumerate(shapes, start=1):
+            layer = keras.layers.Dense(
+                self.size,
+                kernel_regularizer=self.regularizer(),
+                dtype="float32",
+                name=f"{self.name}_{network}{place}",
+            )
+            layer.build((None, math.prod(shape[1:])))
+            layers.append(layer)
+        return layers

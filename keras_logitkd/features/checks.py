@@ -26,3 +26,14 @@ def check_connectable(method, what, holds, received):
     """Raises ValueError where a method cannot connect what it is given."""
     if not holds:
         raise ValueError(f"{method.name} needs {what}. Received: {received}")
+
+
+def check_same_maps(method, student_shapes, teacher_shapes):
+    """Raises ValueError where the maps of a student's and a teacher's tap differ in size."""
+    for ours, theirs in zip(student_shapes, teacher_shapes, strict=True):
+        check_connectable(
+            method,
+            "maps of equal height and width in student and teacher",
+            ours[1:-1] == theirs[1:-1],
+            (tuple(ours), tuple(theirs)),
+        )

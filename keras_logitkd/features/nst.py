@@ -3,9 +3,11 @@
 Huang & Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017.
 """
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.method import FeatureMethod
 
 
 def selectivity_loss(teacher_features, student_features):
@@ -37,3 +39,25 @@ def _channel_maps(features):
 
 def _mean_kernel(a, b):
     return ops.mean(ops.square(ops.einsum("bpc,bpd->bcd", a, b)), axis=(1, 2))
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class NeuronSelectivity(FeatureMethod):
+    """Neuron selectivity transfer as a term of the loss, summed over taps; see `selectivity_loss`.
+
+    Weight and taps are RepDistiller's; the authors take the last group only and leave out the
+    teacher's constant mean k(T, T).
+
+    Args:
+        weight: See `FeatureMethod`. Defaults to 50.0.
+        taps: See `FeatureMethod`. Defaults to `("g1", "g2", "g3")`.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "nst"
+
+    def __init__(self, weight=50.0, taps=("g1", "g2", "g3"), **kwargs):
+        super().__init__(weight=weight, taps=taps, **kwargs)
+
+    def loss(self, teacher, student, batch):
+        return sum(selectivity_loss(t, s) for t, s in zip(teacher, student, strict=True))

@@ -3,9 +3,11 @@
 Passalis & Tefas, "Learning Deep Representations with Probabilistic Knowledge Transfer", ECCV 2018.
 """
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.method import FeatureMethod
 
 _EPSILON = 1e-7
 
@@ -40,4 +42,28 @@ def pkt_loss(teacher_features, student_features):
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
     p_t, p_s = similarity_probabilities(teacher), similarity_probabilities(student)
-    return ops.mean(p_t * (ops.log(p_t + _EPSILON) - ops.log(p_s + _EPSILON)))
+    # The rows of p_s - p_t sum to 0, so this is the formula, and near equality nothing cancels.
+    x = (p_s - p_t) / (p_t + _EPSILON)
+    return ops.mean(p_t * (x - ops.log1p(x)) + _EPSILON * x)
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class ProbabilisticTransfer(FeatureMethod):
+    """Probabilistic knowledge transfer as a term of the loss; see `pkt_loss`.
+
+    The weight is RepDistiller's for batches of 64, beside the hard loss with weight 1; the loss
+    falls about as 1 / batch, so double it at 128. The authors train without labels.
+
+    Args:
+        weight: See `FeatureMethod`. Defaults to 30000.0.
+        taps: See `FeatureMethod`. Defaults to `("pool",)`.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "pkt"
+
+    def __init__(self, weight=30000.0, taps=("pool",), **kwargs):
+        super().__init__(weight=weight, taps=taps, **kwargs)
+
+    def loss(self, teacher, student, batch):
+        return sum(pkt_loss(t, s) for t, s in zip(teacher, student, strict=True))

@@ -22,6 +22,15 @@ METHODS = {
     "ft": "FactorTransfer",
     "ab": "ActivationBoundaries",
     "overhaul": "Overhaul",
+    "dist": "DIST",
+    "dkd": "DKD",
+    "sp": "SimilarityPreserving",
+    "pkt": "ProbabilisticTransfer",
+    "nst": "NeuronSelectivity",
+    "rkd": "RelationalDistillation",
+    "cc": "CorrelationCongruence",
+    "vid": "VariationalInformation",
+    "reviewkd": "KnowledgeReview",
 }
 _LOGIT_LOSSES = ("mse", "kl")
 

@@ -3,9 +3,12 @@
 Park et al., "Relational Knowledge Distillation", CVPR 2019.
 """
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.checks import check_number
+from keras_logitkd.features.method import FeatureMethod
 
 
 def distance_loss(teacher_features, student_features):
@@ -62,3 +65,36 @@ def _cosines(features):
 def _huber(x):
     size = ops.abs(x)
     return ops.where(size < 1.0, 0.5 * ops.square(x), size - 0.5)
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class RelationalDistillation(FeatureMethod):
+    """Relational distillation as a term of the loss; see `distance_loss` and `angle_loss`.
+
+    Formula: distance * distance loss + angle * angle loss, summed over taps, with the authors'
+    weights. Memory grows with batch^2 * size and batch^3. Deviation: distances come from
+    differences rather than from scalar products, in which they cancel.
+
+    Args:
+        weight: See `FeatureMethod`. Defaults to 1.0.
+        taps: See `FeatureMethod`. Defaults to `("pool",)`.
+        distance: Weight of the distances, at least 0. Defaults to 25.0.
+        angle: Weight of the angles, at least 0. Defaults to 50.0.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "rkd"
+
+    def __init__(self, weight=1.0, taps=("pool",), distance=25.0, angle=50.0, **kwargs):
+        super().__init__(weight=weight, taps=taps, **kwargs)
+        self.distance = check_number("distance", distance)
+        self.angle = check_number("angle", angle)
+
+    def loss(self, teacher, student, batch):
+        return sum(
+            self.distance * distance_loss(t, s) + self.angle * angle_loss(t, s)
+            for t, s in zip(teacher, student, strict=True)
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "distance": self.distance, "angle": self.angle}

@@ -3,9 +3,11 @@
 Tung & Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019.
 """
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.method import FeatureMethod
 
 
 def similarity_loss(teacher_features, student_features):
@@ -28,3 +30,25 @@ def similarity_loss(teacher_features, student_features):
 def _similarities(features):
     features = arithmetic.flat(features)
     return arithmetic.unit(ops.matmul(features, ops.transpose(features)))
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class SimilarityPreserving(FeatureMethod):
+    """Similarity preserving as a term of the loss; see `similarity_loss`.
+
+    The weight is the authors' for batches of 64; the loss falls about as 1 / batch, so double it at
+    128. Several taps are summed.
+
+    Args:
+        weight: See `FeatureMethod`. Defaults to 3000.0.
+        taps: See `FeatureMethod`. Defaults to `("g3",)`.
+        **kwargs: As for `FeatureMethod`.
+    """
+
+    method = "sp"
+
+    def __init__(self, weight=3000.0, taps=("g3",), **kwargs):
+        super().__init__(weight=weight, taps=taps, **kwargs)
+
+    def loss(self, teacher, student, batch):
+        return sum(similarity_loss(t, s) for t, s in zip(teacher, student, strict=True))

@@ -5,9 +5,12 @@ Ahn et al., "Variational Information Distillation for Knowledge Transfer", CVPR 
 
 import math
 
+import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
+from keras_logitkd.features.checks import check_same_maps
+from keras_logitkd.features.method import FeatureMethod
 
 _LEAST_VARIANCE = 1e-5
 INITIAL_VARIANCE = 5.0
@@ -37,3 +40,55 @@ def gaussian_loss(teacher_features, mean, raw_variance):
     teacher, mean = arithmetic.detached_pair(teacher_features, mean)
     v = variance(raw_variance)
     return arithmetic.per_example(0.5 * (ops.square(mean - teacher) / v + ops.log(v)))
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class VariationalInformation(FeatureMethod):
+    """Variational information distillation as a term of the loss, summed over taps.
+
+    The mean comes from the student's features by three 1x1 convolutions without bias, of the
+    teacher's width and with ReLU between them; the variance is a trainable number a channel, 5 at
+    the start (see `gaussian_loss`). Deviation from mdistiller: there the variances are in no
+    optimizer and stay at 5.
+
+    Args:
+        weight: See `FeatureMethod`. Defaults to 1.0.
+        taps: See `FeatureMethod`. Defaults to `("g1", "g2", "g3")`.
+        **kwargs: As for `FeatureMethod`.
+
+    Raises:
+        ValueError: When it is built, if the maps of a pair differ in height or width.
+    """
+
+    method = "vid"
+
+    def __init__(self, weight=1.0, taps=("g1", "g2", "g3"), **kwargs):
+        super().__init__(weight=weight, taps=taps, **kwargs)
+
+    def build(self, student_shapes, teacher_shapes):
+        check_same_maps(self, student_shapes, teacher_shapes)
+        self.means, self.raw_variances = [], []
+        pairs = zip(student_shapes, teacher_shapes, strict=True)
+        for place, (student, teacher) in enumerate(pairs, start=1):
+            self.means.append(self._mean_network(place, student[-1], teacher[-1]))
+            self.raw_variances.append(
+                self.add_weight(
+                    shape=(teacher[-1],),
+                    initializer=keras.initializers.Constant(INITIAL_RAW_VARIANCE),
+                    name=f"raw_variance{place}",
+                )
+            )
+        super().build(student_shapes, teacher_shapes)
+
+    def loss(self, teacher, student, batch):
+        terms = zip(teacher, student, self.means, self.raw_variances, strict=True)
+        return sum(gaussian_loss(t, mean(s), raw) for t, s, mean, raw in terms)
+
+    def _mean_network(self, place, student_channels, channels):
+        layers = [self.conv(channels, name=f"mean{place}_conv{number}") for number in (1, 2, 3)]
+        network = keras.Sequential(
+            [layers[0], keras.layers.ReLU(), layers[1], keras.layers.ReLU(), layers[2]],
+            name=f"{self.name}_mean{place}",
+        )
+        network.build((None, None, None, student_channels))
+        return network

@@ -91,3 +91,10 @@ def test_certain_networks_give_finite_numbers(value_and_gradients):
 def test_two_classes_have_no_others(draw):
     _, nckd = dkd.decoupled_divergences(draw(3, 2), draw(3, 2, seed=1), [0, 1, 0])
     np.testing.assert_array_equal(nckd, 0)
+
+
+def test_one_hot_labels_are_labels(draw):
+    teacher, student = draw(4, 5), draw(4, 5, seed=1)
+    expected = dkd.dkd_loss(teacher, student, LABELS)
+    for labels in (np.eye(5, dtype=np.float32)[LABELS], LABELS[:, None]):
+        np.testing.assert_array_equal(dkd.dkd_loss(teacher, student, labels), expected)

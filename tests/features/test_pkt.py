@@ -16,8 +16,16 @@ def numpy_loss(teacher, student):
 
 
 def test_value_and_gradient(agrees, draw):
-    # Far apart: where the value is small, its float32 terms cancel.
     agrees(pkt.pkt_loss, numpy_loss, draw(5, 2), draw(5, 3, seed=1))
+
+
+def test_value_near_equality(draw):
+    # The plain form loses all digits here: logarithms of about 2 that differ by 1e-3.
+    teacher = draw(5, 3)
+    student = teacher + 0.005 * draw(5, 3, seed=1)
+    wide = teacher.astype(float), student.astype(float)
+    assert float(pkt.pkt_loss(teacher, student)) == pytest.approx(numpy_loss(*wide), rel=1e-3)
+    assert numpy_loss(*wide) < 1e-5
 
 
 def test_rows_sum_to_one(draw):
