@@ -19,6 +19,7 @@ _COMMANDS = {
     "cache": "Compute teachers' logits ahead of time; list, verify and remove them.",
     "evaluate": "Accuracy, loss, calibration and agreement of a model on test data.",
     "diagnose": "Say why a student is no better, and what to do.",
+    "analyze": "Draw what distillation did to logits, pre-logits, calibration and classes.",
     "data": "List, show and import datasets.",
     "zoo": "List the models with their parameters and FLOPs.",
     "runs": "List past runs.",

@@ -61,6 +61,20 @@ class Losses(click.ParamType):
         return parts
 
 
+class ThreeNames(click.ParamType):
+    """Three different names or numbers, separated by commas; whether they exist is seen later."""
+
+    name = "class,class,class"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        parts = tuple(part.strip() for part in value.split(","))
+        if not all(parts) or len(set(parts)) != 3 or len(parts) != 3:
+            self.fail(f"{value!r} is not a list of three classes such as 0,1,2", param, ctx)
+        return parts
+
+
 class Temperature(click.ParamType):
     """A number in [0, inf]."""
 

@@ -43,3 +43,10 @@ def integer(number):
 def seconds(number):
     """Seconds with one digit; None as `-`."""
     return "-" if number is None else f"{number:,.1f}"
+
+
+def spread(mean, std):
+    """`4.98 ± 0.09`, without the deviation where it is nan; nan as `-`."""
+    if mean != mean:
+        return "-"
+    return f"{mean:.2f}" + (f" ± {std:.2f}" if std == std else "")

@@ -202,8 +202,7 @@ def measured(analysis):
     styles = drawing.line_styles([student.objective for student in shown])
     found = [(s.label, style, s.measures) for s, style in zip(shown, styles, strict=True)]
     if analysis.teacher is not None:
-        label = f"teacher {analysis.teacher_label}"
-        found.insert(0, (label, drawing.TEACHER, analysis.teacher))
+        found.insert(0, (analysis.teacher_text, drawing.TEACHER, analysis.teacher))
     return found
 
 

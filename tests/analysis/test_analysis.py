@@ -4,9 +4,9 @@ import types
 import numpy as np
 import pytest
 
-from keras_logitkd.analysis import analysis as analyses
-from keras_logitkd.analysis.analysis import analyze, checked_classes, labels_of, summarize
+from keras_logitkd.analysis.analysis import analyze, summarize
 from keras_logitkd.analysis.finished_run import open_run
+from keras_logitkd.analysis.selection import checked_classes, labels_of, order_of
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import Recipe
 from keras_logitkd.training.settings import RunSettings
@@ -153,4 +153,4 @@ def test_labels_say_what_tells_runs_apart():
 
 def test_names_of_objectives_that_are_no_loss_stay():
     assert labels_of([fake_run(loss="attention transfer")]) == ["attention transfer"]
-    assert analyses._order(fake_run(loss="attention transfer"))[1] == 3
+    assert order_of(fake_run(loss="attention transfer"))[1] == 3
