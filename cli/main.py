@@ -2,11 +2,13 @@
 
 import importlib
 import os
+import shlex
 import sys
 import traceback
 
 import click
 
+from keras_logitkd.training import interrupts
 from keras_logitkd.training.run_directory import StorageError
 
 _COMMANDS = {
@@ -27,6 +29,13 @@ _COMMANDS = {
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+# Commands that go on where they were stopped when they are given again, or with --resume.
+_CONTINUED = ("tune", "sequential", "noise", "reproduce", "cache")
+_RESUMED = ("train", "distill")
+
+
+class _StoppedError(Exception):
+    """The command was stopped by a signal."""
 
 
 class _LazyGroup(click.Group):
@@ -40,6 +49,12 @@ class _LazyGroup(click.Group):
             return None
         return getattr(importlib.import_module(f"keras_logitkd.cli.{name}"), name)
 
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:  # click would forget which signal it was
+            raise _StoppedError(error) from error
+
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -52,7 +67,7 @@ def logitkd():
 
 
 def main(arguments=None):
-    """Runs the command line and exits: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Runs the command line and exits: 0 done, 1 failed, 2 bad input, 130 or 143 stopped."""
     # TensorFlow reads this when it is imported: errors only.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow leaves oneDNN off on CPUs without AVX-512, where a step takes 1.5 times as long.
@@ -63,26 +78,37 @@ def main(arguments=None):
 
 def _run(arguments):
     try:
-        code = logitkd.main(
-            args=arguments, prog_name="logitkd", standalone_mode=False, obj=arguments
-        )
+        with interrupts.handling():
+            code = logitkd.main(
+                args=arguments, prog_name="logitkd", standalone_mode=False, obj=arguments
+            )
         return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
         return 0
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, _StoppedError) as error:
         _show_cursor()
-        click.echo(
-            "logitkd: interrupted; run it again to go on, a training with --resume",
-            err=True,
-        )
-        return INTERRUPTED
+        cause = error.__cause__ or error
+        click.echo(f"logitkd: {_stopped(cause, arguments)}", err=True)
+        return getattr(cause, "exit_code", INTERRUPTED)
     except Exception as error:  # The last place that can turn an error into one line.
         _show_cursor()
         if "--debug" in arguments:
             traceback.print_exc()
         click.echo(f"logitkd: error: {_one_line(error)}", err=True)
         return _exit_code(error)
+
+
+def _stopped(cause, arguments):
+    """The line that says what stopped the command and how to continue it."""
+    what = str(cause) if isinstance(cause, interrupts.Interrupted) else "interrupted"
+    command = arguments[0] if arguments else None
+    if command not in _CONTINUED + _RESUMED:
+        return what
+    again = ["logitkd", *arguments]
+    if command in _RESUMED and "--resume" not in arguments:
+        again.append("--resume")
+    return f"{what}; continue with: {shlex.join(again)}"
 
 
 def _show_cursor():

@@ -1,6 +1,7 @@
 """What every test starts from."""
 
 import os
+import shutil
 import sys
 
 import hypothesis
@@ -54,3 +55,37 @@ def tiny_recipe():
     from keras_logitkd.training.recipes import Recipe
 
     return Recipe(epochs=2, batch_size=16, learning_rate=0.05, pad=1, validation=0.2)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs the command line; returns exit code, standard output and standard error."""
+
+    from keras_logitkd.cli import main
+
+    def run(*arguments):
+        arguments = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["logitkd", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main.main(arguments)
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def run_on_tiny(run, tmp_path, monkeypatch, tiny_spec):
+    """Runs the command line where tiny.npz lies."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tiny_spec.removeprefix("npz:"), "tiny.npz")
+    return run
+
+
+@pytest.fixture
+def own_teacher(run_on_tiny):
+    """Puts own.keras beside tiny.npz, an untrained teacher for it."""
+    import keras
+
+    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential(layers).save("own.keras")

@@ -1,14 +1,18 @@
 """A process that runs cells: `python -m keras_logitkd.experiments.worker`, see `WorkerPool`.
 
 It reads lines of JSON, first the workspace and then cells, and answers each with one line. When its
-input ends, because the sweep is over or was killed, it ends at once.
+input ends, because the sweep is over or was killed, it ends like after a SIGTERM: a training saves
+a checkpoint first.
 """
 
 import json
 import os
 import queue
+import signal
 import sys
 import threading
+
+from keras_logitkd.training import interrupts
 
 
 def main():
@@ -18,6 +22,14 @@ def main():
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     messages = queue.SimpleQueue()
     threading.Thread(target=_read, args=(messages,), daemon=True).start()
+    with interrupts.handling():
+        try:
+            _answer(messages, answers)
+        except interrupts.Interrupted as error:
+            sys.exit(error.exit_code)
+
+
+def _answer(messages, answers):
     workspace = None
     while True:
         message = messages.get()
@@ -33,7 +45,7 @@ def _read(messages):
     """Reads ahead, so that the end of the input is seen while a cell runs."""
     for line in sys.stdin:
         messages.put(json.loads(line))
-    os._exit(0)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _open(config):

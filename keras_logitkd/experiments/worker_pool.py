@@ -6,8 +6,12 @@ import pathlib
 import queue
 import subprocess
 import sys
+import time
 
 from keras_logitkd.experiments.schedule import Failure
+from keras_logitkd.training import interrupts
+
+_PATIENCE = 60.0  # seconds in which a worker has to finish its step and its checkpoint
 
 
 class WorkerPool:
@@ -31,6 +35,7 @@ class WorkerPool:
             "TF_NUM_INTRAOP_THREADS": threads,
             "TF_NUM_INTEROP_THREADS": threads,
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            interrupts.PARENT: str(os.getpid()),
         }
         self.log_file = pathlib.Path(workspace_config["runs_dir"]) / ".workers.log"
         for _ in range(size):
@@ -43,9 +48,14 @@ class WorkerPool:
 
     def __exit__(self, *error):
         for worker in self._all:
-            worker.kill()  # Between cells it has nothing to lose; a broken cell can be continued.
+            worker.terminate()
+        deadline = time.monotonic() + _PATIENCE
         for worker in self._all:
-            worker.wait()
+            try:
+                worker.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
         self._log.close()
 
     def run(self, cell):
@@ -71,6 +81,7 @@ class WorkerPool:
             stderr=self._log,
             env=self._environment,
             text=True,
+            process_group=0,  # Ctrl-C is for this process, which tells its workers.
         )
         self._all.append(worker)
         _ask(worker, {"workspace": self._config})

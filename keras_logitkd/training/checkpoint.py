@@ -4,7 +4,7 @@ import time
 
 import keras
 
-from keras_logitkd.training import checkpoint_files
+from keras_logitkd.training import checkpoint_files, interrupts
 from keras_logitkd.training.checkpoint_files import Progress
 
 INTERVAL = 600.0  # seconds
@@ -75,7 +75,7 @@ class Checkpointer(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         done = batch + 1
-        if done < self.params["steps"] and self._is_due(done):
+        if done < self.params["steps"] and (interrupts.requested() or self._is_due(done)):
             self._save(self._epoch, done)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -105,6 +105,7 @@ class Checkpointer(keras.callbacks.Callback):
         progress = Progress(epoch, step, tuple(self.rows), self.best, self._best_digest, seconds)
         checkpoint_files.save(self.directory, progress, arrays)
         self._saved = time.monotonic()
+        interrupts.check(progress.place)
 
 
 def _build_metrics(model):

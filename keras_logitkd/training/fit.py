@@ -8,6 +8,7 @@ import keras
 
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.layers import to_stock
+from keras_logitkd.training import interrupts
 from keras_logitkd.training.checkpoint import Checkpointer
 from keras_logitkd.training.final_numbers import final_numbers
 from keras_logitkd.training.guards import StopAtNonFinite
@@ -155,22 +156,24 @@ class _Run:
         if self.stored:
             self.logits.fill_for(position[0])
         store = self.logits.store if self.stored else None
-        fit_from(
-            distiller,
-            position,
-            epochs,
-            self.data.steps_per_epoch,
-            lambda epoch, step: self.data.train_batches(store, epoch, step),
-            [
-                StopAtNonFinite(),
-                LearningRateDrops(self.recipe),
-                self.checkpointer,
-                self.events,
-                *([_ViewFiller(self.logits)] if self.stored else []),
-                *self.callbacks,
-            ],
-            self.data.validation_batches(self.logits),
-        )
+        validation = self.data.validation_batches(self.logits)
+        with interrupts.handling(), interrupts.finishing():
+            fit_from(
+                distiller,
+                position,
+                epochs,
+                self.data.steps_per_epoch,
+                lambda epoch, step: self.data.train_batches(store, epoch, step),
+                [
+                    StopAtNonFinite(),
+                    LearningRateDrops(self.recipe),
+                    self.checkpointer,
+                    self.events,
+                    *([_ViewFiller(self.logits)] if self.stored else []),
+                    *self.callbacks,
+                ],
+                validation,
+            )
         return self.checkpointer.seconds_before + time.monotonic() - started
 
     def _compiled(self):
@@ -202,4 +205,5 @@ class _ViewFiller(keras.callbacks.Callback):
         self.logits = logits
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.logits.fill_for(epoch)
+        with interrupts.interruptible():
+            self.logits.fill_for(epoch)

@@ -8,12 +8,14 @@ import subprocess
 import threading
 import time
 
+from keras_logitkd.training import interrupts
+
 MEMBER = "KERASTUNER_TUNER_ID"
 CHIEF = "chief"
 _ADDRESS = "127.0.0.1"
-_PARENT = "LOGITKD_PARENT"
 _RESTARTS = 2
-_PATIENCE = 10.0  # seconds in which a process has to end
+_PATIENCE = 10.0  # seconds after which a chief that is done is believed to be
+_STOP_PATIENCE = 60.0  # seconds in which a worker has to finish its step and its checkpoint
 
 
 class WorkerError(Exception):
@@ -37,13 +39,15 @@ def member():
 
 def end_with_parent():
     """Ends this process when the one that started it is gone, so that none is left behind."""
-    parent = os.environ.get(_PARENT)
+    parent = os.environ.get(interrupts.PARENT)
     if parent is None:
         return
 
     def watch():
         while os.getppid() == int(parent):
             time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_STOP_PATIENCE)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -84,7 +88,7 @@ class _Team:
             "KERASTUNER_ORACLE_IP": _ADDRESS,
             "KERASTUNER_ORACLE_PORT": str(port),
             "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
-            _PARENT: str(os.getpid()),
+            interrupts.PARENT: str(os.getpid()),
         }
         self._restarts, self._done_since = 0, None
         self._processes = {}
@@ -125,7 +129,7 @@ class _Team:
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(_PATIENCE)
+                process.wait(_STOP_PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -139,6 +143,7 @@ class _Team:
                 stdout=log,
                 stderr=log,
                 pass_fds=self._inherited,
+                process_group=0,  # Ctrl-C is for the process that started them.
             )
 
     def _log(self, name):

@@ -123,7 +123,9 @@ def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run_on_tiny, mon
         patch.setattr(checkpointer, "on_epoch_end", interrupted)
         code, _, err = run_on_tiny(*chain)
     assert code == 130
-    assert err.splitlines()[-1].startswith("logitkd: interrupted; run it again to go on")
+    assert err.splitlines()[-1].startswith(
+        "logitkd: interrupted; continue with: logitkd sequential"
+    )
     assert not pathlib.Path("results/sequential/table.csv").exists()
     before = models()
     assert len(before) == 3
