@@ -130,7 +130,7 @@ def run_cell(workspace, cell):
     keras.backend.clear_session()
     gc.collect()
     try:
-        run = workspace.run(cell)
+        run = workspace.run(cell, wait=True)  # Two sweeps may share cells.
     except Exception as error:  # Whatever it is, the other cells go on, and the table shows it.
         _log.debug("%s failed", cell.label, exc_info=True)
         return Failure(" ".join(f"{type(error).__name__}: {error}".split()))

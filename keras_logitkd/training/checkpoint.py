@@ -76,9 +76,11 @@ class Checkpointer(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         done = batch + 1
         if done < self.params["steps"] and (interrupts.requested() or self._is_due(done)):
+            self.directory.check_lock()
             self._save(self._epoch, done)
 
     def on_epoch_end(self, epoch, logs=None):
+        self.directory.check_lock()
         self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in sorted(logs)}})
         accuracy = logs.get("val_accuracy")
         if accuracy is not None and (

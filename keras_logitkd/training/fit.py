@@ -35,6 +35,7 @@ def run(
     resume=False,
     callbacks=(),
     checkpoint_steps=None,
+    wait=False,
 ):
     """Trains a network, or reports a finished run of the same settings.
 
@@ -50,30 +51,44 @@ def run(
         callbacks: Keras callbacks, for instance for progress.
         checkpoint_steps: a checkpoint follows so many steps within an epoch, besides the one at
             its end. Defaults to None: ten minutes after the last one.
+        wait: whether to wait for another process that trains this run. Defaults to False: it is
+            an error.
 
     Returns:
         The final numbers, the content of result.json.
 
     Raises:
-        ValueError: If the directory holds a run with other settings or cannot be written.
+        ValueError: If the directory holds a run with other settings, cannot be written, or another
+            process trains in it.
         FloatingPointError: If the loss stops being finite.
     """
+    if (result := _finished(settings, directory)) is not None:
+        return result
+    # Refuses before anything is written.
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps)
+    with directory.locked(wait):
+        # Another process may have finished it, or begun a run of that name, meanwhile.
+        if (result := _finished(settings, directory)) is not None:
+            return result
+        directory.start(settings.to_config())
+        if not resume:
+            directory.clear()
+        return job.execute()
+
+
+def _finished(settings, directory):
+    """The result of the run, or None; ValueError where the directory is of another one."""
     config, previous = settings.to_config(), directory.read_config()
     if previous is not None and (names := differing_settings(config, previous)):
         raise ValueError(
             f"{directory.path} holds a run with other settings ({', '.join(names)}). "
             "Give another name, or remove it"
         )
-    model_file = directory.model_file(settings.kind)
-    if (result := directory.read_result()) is not None and model_file.is_file():
-        _log.info("%s is finished already", directory.name)
-        return result
-    # Refuses before anything is written.
-    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps)
-    directory.start(config)
-    if not resume:
-        directory.clear()
-    return job.execute()
+    result = directory.read_result()
+    if result is None or not directory.model_file(settings.kind).is_file():
+        return None
+    _log.info("%s is finished already", directory.name)
+    return result
 
 
 def validate(
@@ -107,7 +122,8 @@ def validate(
             "`validation` must hold out at least one example. "
             f"Received: validation={settings.recipe.validation:g}"
         )
-    seconds = job.train(epochs)
+    with directory.locked():
+        seconds = job.train(epochs)
     metrics = {**job.checkpointer.rows[-1], "seconds": seconds}
     return metrics | ({"teacher_seconds": job.logits.seconds} if job.stored else {})
 
@@ -133,6 +149,7 @@ class _Run:
         if self.data.noisy is not None:
             self.data.noisy.save(self.directory.noise_file)
         seconds = self.train()
+        self.directory.check_lock()
         file = self.directory.model_file(self.settings.kind)
         with replacing(file) as partial:
             to_stock(self.network).save(partial)

@@ -9,6 +9,8 @@ import pathlib
 import re
 import time
 
+from keras_logitkd.training.run_lock import RunLock
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,+=-]*")
 _CHECKPOINT_FILES = ("checkpoint-*.json", "checkpoint-*.npz", "best-*.npz")
 _PARTIAL_FILES = ".[0-9]*.*"  # of a process that was killed
@@ -44,6 +46,7 @@ class RunDirectory:
     def _place(self, path):
         self.name = path.name
         self.path = path
+        self._lock = None
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
@@ -61,15 +64,48 @@ class RunDirectory:
         """Returns the final numbers, or None where the run is not finished."""
         return read_json(self.result_file)
 
+    @contextlib.contextmanager
+    def locked(self, wait=False):
+        """Creates the directory and keeps other processes from training in it.
+
+        Args:
+            wait: whether to wait for a process that does. Defaults to False: it is an error.
+
+        Raises:
+            ValueError: If the directory cannot be written, or another process trains in it.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            with self._writing():
+                self._lock = stack.enter_context(RunLock(self.path).held(wait))
+            try:
+                yield
+            finally:
+                self._lock = None
+
+    def check_lock(self):
+        """Raises StorageError if the directory is not the one any more that `locked` locked."""
+        if self._lock is not None and not self._lock.is_ours():
+            raise StorageError(
+                f"The run directory {self.path} was removed while the run was using it: what was "
+                "not saved elsewhere is lost"
+            )
+
     def start(self, config):
         """Creates the directory and writes its settings.
 
         Raises:
             ValueError: If the directory cannot be written.
         """
-        try:
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.config_file, config)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
         except OSError as error:
             raise ValueError(
                 f"Cannot write the run directory {self.path}: {error.strerror or error}"

@@ -91,12 +91,14 @@ class Workspace:
             }
         )
 
-    def run(self, cell, name=None):
+    def run(self, cell, name=None, wait=False):
         """Trains a cell, its teachers first where they are not there yet, or finds it finished.
 
         Args:
             cell: a `Cell`.
             name: of the run directory. Defaults to one made from the settings.
+            wait: whether to wait for another process that trains this run. Defaults to False: it
+                is an error. Teachers are always waited for.
 
         Returns:
             A `Run`.
@@ -107,7 +109,7 @@ class Workspace:
         teachers = self.teachers(cell)
         settings = self.settings(cell, teachers)
         directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
-        return Run(directory, self._train(settings, directory, teachers), teachers)
+        return Run(directory, self._train(settings, directory, teachers, wait), teachers)
 
     def train(self, model, name=None):
         """Trains a zoo model on hard labels. Arguments, result and errors are those of `run`."""
@@ -237,10 +239,10 @@ class Workspace:
         settings = self.settings(member, teachers)
         directory = RunDirectory(self.runs_dir, settings.default_name())
         return teachers_by_name.from_run(
-            settings, directory, lambda: self._train(settings, directory, teachers)
+            settings, directory, lambda: self._train(settings, directory, teachers, wait=True)
         )
 
-    def _train(self, settings, directory, teachers):
+    def _train(self, settings, directory, teachers, wait):
         return fit.run(
             settings,
             self.dataset,
@@ -250,6 +252,7 @@ class Workspace:
             resume=self.resume,
             callbacks=self._callbacks(settings),
             checkpoint_steps=self.checkpoint_steps,
+            wait=wait,
         )
 
     def _callbacks(self, settings):
