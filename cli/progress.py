@@ -55,8 +55,9 @@ class TrainingProgress(keras.callbacks.Callback):
         per_epoch = (now - self._started) / (epoch + 1 - self._first_epoch)
         metrics = "  ".join(f"{name} {logs[name]:.4f}" for name in _LOGGED if name in logs)
         if self._bar:  # within 80 columns
-            accuracy = logs.get("val_accuracy", logs["accuracy"])
-            note = f"{epoch + 1}/{epochs}  accuracy {accuracy:.3f}  {speed:,.0f} images/s"
+            accuracy = logs.get("val_accuracy", logs.get("accuracy"))
+            learnt = "" if accuracy is None else f"accuracy {accuracy:.3f}  "
+            note = f"{epoch + 1}/{epochs}  {learnt}{speed:,.0f} images/s"
             self._bar.update(self._task, note=note)
         else:
             self._console.print(

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from keras_logitkd import losses
+from keras_logitkd import features, losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
 from keras_logitkd.training.cell import Cell
@@ -76,6 +76,6 @@ def _student(model, column, teachers, noise, seed, views):
 def _temperature(column):
     """The temperature of a column, nan where it has none."""
     try:
-        return getattr(losses.get(column), "temperature", math.nan)
+        return getattr(losses.get(features.parse(column)[0] or "mse"), "temperature", math.nan)
     except ValueError:  # hard labels, a teacher
         return math.nan

@@ -3,6 +3,7 @@
 Importing this imports neither Keras nor TensorFlow: the names are known before that.
 """
 
+from keras_logitkd.features.objective import check, stages_of
 from keras_logitkd.features.registry import METHODS, get, options_of, parse
 
-__all__ = ["METHODS", "get", "options_of", "parse"]
+__all__ = ["METHODS", "check", "get", "options_of", "parse", "stages_of"]

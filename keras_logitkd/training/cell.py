@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_logitkd import losses, zoo
+from keras_logitkd import features, zoo
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import Recipe
 
@@ -17,8 +17,9 @@ class Cell:
         model: zoo name; None where only the teachers matter.
         teachers: cells, or paths of .keras files; the logits of several are averaged. Defaults to
             none: hard labels.
-        loss: distillation loss as `losses.get` reads it; None on hard labels.
-        alpha: weight of the distillation loss. Defaults to 1.
+        loss: objective as `features.registry` has it: a distillation loss, feature methods, or
+            both; None on hard labels.
+        alpha: weight of the distillation loss. Defaults to 1, which a method without one needs.
         seed: of the initial weights and the order. Defaults to 0.
         noise: a `LabelNoise` of the training labels. Defaults to None: as they are.
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
@@ -26,7 +27,7 @@ class Cell:
 
     Raises:
         ValueError: If there is a loss without a teacher or the other way round, or if there is no
-            such loss or model.
+            such loss, option or model.
     """
 
     model: str | None
@@ -45,7 +46,7 @@ class Cell:
                 f"Received: loss={self.loss!r} with {len(self.teachers)} teacher(s)"
             )
         if self.loss is not None:
-            losses.get(self.loss)
+            features.check(self.loss, self.alpha)
         if self.model is not None:
             zoo.parse_name(self.model)
 

@@ -33,30 +33,38 @@ class Checkpointer(keras.callbacks.Callback):
         self.directory = directory
         self.steps = steps
         self.rows, self.best, self.seconds_before = [], None, 0.0
-        self._best_digest, self._metrics = None, None
+        self._best_digest, self._metrics, self._arrays = None, None, None
         self._started = self._saved = time.monotonic()
 
-    def restore(self, distiller):
-        """Loads the newest checkpoint that is whole, if there is one.
-
-        Args:
-            distiller: the compiled model, its optimizer built.
+    def find(self):
+        """Reads the newest checkpoint that is whole, if there is one.
 
         Returns:
             (epoch, step): how many epochs are finished, and how many steps of the next one.
 
         Raises:
-            ValueError: If all checkpoints are damaged, or are of another network.
+            ValueError: If all checkpoints are damaged.
         """
-        progress, arrays = checkpoint_files.load_newest(self.directory)
+        progress, self._arrays = checkpoint_files.load_newest(self.directory)
         if progress is None:
             return 0, 0
-        _assign("model", distiller.variables, arrays)
-        _assign("optimizer", distiller.optimizer.variables, arrays)
-        self._metrics = arrays if progress.step else None
+        self._metrics = self._arrays if progress.step else None
         self.rows, self.best = list(progress.rows), progress.best
         self._best_digest, self.seconds_before = progress.best_digest, progress.seconds
         return progress.epoch, progress.step
+
+    def restore(self, distiller):
+        """Loads what `find` found.
+
+        Args:
+            distiller: the compiled model, its optimizer built.
+
+        Raises:
+            ValueError: If it is of another network.
+        """
+        _assign("model", distiller.variables, self._arrays)
+        _assign("optimizer", distiller.optimizer.variables, self._arrays)
+        self._arrays = None
 
     def load_best(self, network):
         """Loads the weights of the best epoch into a network."""

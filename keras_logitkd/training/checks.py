@@ -1,6 +1,6 @@
 """What would keep cells from running, found before any of them is trained or written."""
 
-from keras_logitkd import losses
+from keras_logitkd import features, losses
 from keras_logitkd.training import teachers
 from keras_logitkd.training.models import normalization_of
 from keras_logitkd.training.noisy_labels import NoisyLabels
@@ -41,13 +41,13 @@ def check_stages(loss, epochs):
     """Refuses a sequence of losses of which one would never begin.
 
     Args:
-        loss: as `losses.get` reads it.
+        loss: an objective, see `features.registry`.
         epochs: of the run.
 
     Raises:
         ValueError: If a stage begins after the last epoch, or if there is no such loss.
     """
-    stages = losses.get(loss)
+    stages = losses.get(features.parse(loss)[0] or "mse")
     if not isinstance(stages, losses.SequentialLoss):
         return
     last = max(start for _, start in stages.stages)

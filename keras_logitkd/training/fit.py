@@ -6,7 +6,6 @@ import time
 
 import keras
 
-from keras_logitkd.distiller import Distiller
 from keras_logitkd.layers import to_stock
 from keras_logitkd.training import interrupts
 from keras_logitkd.training.checkpoint import Checkpointer
@@ -16,6 +15,7 @@ from keras_logitkd.training.hard_loss import SmoothedCrossentropy
 from keras_logitkd.training.models import build_network
 from keras_logitkd.training.run_data import RunData
 from keras_logitkd.training.run_directory import replacing
+from keras_logitkd.training.run_stages import WholeRun, run_stages
 from keras_logitkd.training.schedule import LearningRateDrops, make_optimizer
 from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.training.stretches import fit_from
@@ -137,6 +137,7 @@ class _Run:
         self.directory = directory
         self.callbacks = callbacks
         self.checkpointer = Checkpointer(directory, checkpoint_steps)
+        self.stages = run_stages(settings)
         self.data = RunData(settings, dataset)
         self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
         self.logits = None
@@ -164,54 +165,75 @@ class _Run:
 
     def train(self, epochs=None):
         """Trains from the last checkpoint on. Returns the seconds of all epochs."""
-        epochs = self.recipe.epochs if epochs is None else epochs
-        distiller = self._compiled()
-        distiller.optimizer.build(distiller.trainable_variables)
-        position = self.checkpointer.restore(distiller)
+        position = self.checkpointer.find()
         self.events = EventWriter(self.directory, self.settings, self.checkpointer.rows)
+        main = self.stages[-1]
+        epochs = main.recipe.epochs if epochs is None else epochs
+        callbacks = [StopAtNonFinite(), self.checkpointer, self.events, *self.callbacks]
+        whole = WholeRun(callbacks, main.first_epoch + epochs)
         started = time.monotonic()
-        if self.stored:
-            self.logits.fill_for(position[0])
-        store = self.logits.store if self.stored else None
-        validation = self.data.validation_batches(self.logits)
+        for stage in self.stages:
+            if stage.start(position) is not None:
+                whole.stage = stage
+                self._train_stage(whole, position, epochs if stage.is_main else stage.recipe.epochs)
+        return self.checkpointer.seconds_before + time.monotonic() - started
+
+    def _train_stage(self, whole, position, epochs):
+        """Trains a stage up to one of its epochs; `position` is that of the run."""
+        stage, start = whole.stage, whole.stage.start(position)
+        store = self._store_of(stage)
+        distiller = self._compiled(stage, store)
+        if stage.contains(position):
+            self.checkpointer.restore(distiller)
+        if start[0] >= epochs and not stage.is_main:
+            return
+        if store is not None:
+            self.logits.fill_for(start[0])
+        validation = self.data.validation_batches(self.logits) if stage.is_main else None
         with interrupts.handling(), interrupts.finishing():
             fit_from(
                 distiller,
-                position,
+                start,
                 epochs,
                 self.data.steps_per_epoch,
-                lambda epoch, step: self.data.train_batches(store, epoch, step),
+                lambda epoch, step: self.data.train_batches(
+                    store, epoch, step, stage.recipe.epochs, stage.stage.needs_indices
+                ),
                 [
-                    StopAtNonFinite(),
-                    LearningRateDrops(self.recipe),
-                    self.checkpointer,
-                    self.events,
-                    *([_ViewFiller(self.logits)] if self.stored else []),
-                    *self.callbacks,
+                    LearningRateDrops(stage.recipe),
+                    *([_ViewFiller(self.logits)] if store is not None else []),
+                    whole,
                 ],
                 validation,
             )
-        return self.checkpointer.seconds_before + time.monotonic() - started
 
-    def _compiled(self):
-        online = self.logits is not None and not self.stored
-        distiller = Distiller(
-            self.logits.models() if online else None,
-            self.network,
-            distillation_loss=self.settings.loss or "mse",
-            alpha=self.settings.alpha,
-        )
+    def _compiled(self, stage, store):
+        """The stage's compiled distiller, its optimizer built."""
+        online = self.logits is not None and store is None
+        distiller = stage.stage.distiller(self.logits.models() if online else None, self.network)
         distiller.compile(
-            make_optimizer(self.recipe),
+            make_optimizer(stage.recipe),
             loss=SmoothedCrossentropy(self.recipe.label_smoothing),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
+        distiller.optimizer.build(distiller.trained_variables)
         return distiller
+
+    def _store_of(self, stage):
+        """The store that a stage reads its teachers' logits from, or None."""
+        if self.logits is None:
+            return None
+        if not stage.stage.needs_teacher:
+            return self.logits.store
+        if self.logits.cache is not None:
+            names = ", ".join(method.name for method in stage.stage.features)
+            _log.info("%s needs the teacher itself: it runs in every step", names)
+        return None
 
     @property
     def stored(self):
         """Whether the training reads its teachers' logits from a store."""
-        return self.logits is not None and self.logits.store is not None
+        return any(self._store_of(stage) is not None for stage in self.stages)
 
 
 class _ViewFiller(keras.callbacks.Callback):

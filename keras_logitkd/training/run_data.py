@@ -1,5 +1,7 @@
 """The examples of one run: what is trained on, held out and tested, as batches."""
 
+import functools
+
 import tensorflow as tf
 
 from keras_logitkd.data import pipeline
@@ -40,7 +42,9 @@ class RunData:
         """Steps of one epoch."""
         return pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
 
-    def train_batches(self, store=None, initial_epoch=0, initial_step=0):
+    def train_batches(
+        self, store=None, initial_epoch=0, initial_step=0, epochs=None, indices=False
+    ):
         """Returns batches of inputs and targets from a place on, to the end of the last epoch.
 
         Args:
@@ -48,13 +52,15 @@ class RunData:
                 to None.
             initial_epoch: the first epoch. Defaults to 0.
             initial_step: the first step of that epoch. Defaults to 0.
+            epochs: of the training. Defaults to the recipe's.
+            indices: whether the targets have the index of each example. Defaults to False.
         """
         split = self.dataset.train
         batches = pipeline.train_batches(
             split if self.noisy is None else self.noisy.on(split),
             self.train_indices,
             batch_size=self.recipe.batch_size,
-            epochs=self.recipe.epochs,
+            epochs=self.recipe.epochs if epochs is None else epochs,
             seed=self.settings.seed,
             augmentation=self.recipe.augmentation,
             view_seed=self.settings.view_seed,
@@ -63,7 +69,7 @@ class RunData:
             initial_epoch=initial_epoch,
             initial_step=initial_step,
         )
-        return batches.map(_inputs_and_targets)
+        return batches.map(functools.partial(_inputs_and_targets, indices=indices))
 
     def validation_batches(self, logits=None):
         """Returns the held-out batches of inputs and targets, or None where nothing is held out.
@@ -93,8 +99,10 @@ class RunData:
         )
 
 
-def _inputs_and_targets(record):
-    """What `fit` takes of a record; with teacher logits the targets are a dictionary."""
-    if "teacher_logits" not in record:
+def _inputs_and_targets(record, indices=False):
+    """What `fit` takes of a record; with more than labels the targets are a dictionary."""
+    names = ["label", *(["index"] if indices else [])]
+    names.extend({"teacher_logits"} & set(record))
+    if names == ["label"]:
         return record["image"], record["label"]
-    return record["image"], {name: record[name] for name in ("label", "teacher_logits")}
+    return record["image"], {name: record[name] for name in names}

@@ -127,9 +127,13 @@ class RunDirectory:
             file.unlink(missing_ok=True)
 
     def write_metrics(self, rows):
-        """Writes metrics.csv: a dict of numbers for each epoch, all with the same keys."""
+        """Writes metrics.csv: a dict of numbers for each epoch.
+
+        What an epoch does not have, because its stage of the training does not, is left empty.
+        """
+        names = sorted({name for row in rows for name in row} - {"epoch"})
         with replacing(self.metrics_file) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(file, fieldnames=["epoch", *names], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 

@@ -10,7 +10,7 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from keras_logitkd import losses
+from keras_logitkd import features, losses
 
 FINAL = "final/"  # prefix of the numbers of result.json, apart from those of the epochs
 _NO_HYPERPARAMETERS = ("kind", "recipe", "data_dir", "noise")
@@ -76,7 +76,8 @@ def hyperparameters(settings):
     if settings.noise:
         values["noise"] = settings.noise.label
     if settings.loss:
-        temperature = getattr(losses.get(settings.loss), "temperature", None)
+        logit_loss = features.parse(settings.loss)[0] or "mse"
+        temperature = getattr(losses.get(logit_loss), "temperature", None)
         values["temperature"] = None if temperature == float("inf") else temperature
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)
