@@ -5,6 +5,7 @@ import dataclasses
 import click
 from click.core import ParameterSource
 
+from keras_logitkd import features
 from keras_logitkd.cli import config_file, options, parameters, quiet, tables
 
 _DEFAULT_TEMPERATURE = 4.0
@@ -25,10 +26,13 @@ _REPLACES = (
 @options.distillation_options
 @click.option(
     "--loss",
-    type=click.Choice(["mse", "kl", "sequential"]),
+    type=parameters.Objective(),
+    metavar="mse|kl|sequential|METHOD",
     default="mse",
     show_default=True,
-    help="Distillation loss; sequential is kl, then mse, or what --stages says.",
+    help="Distillation loss; sequential is kl, then mse, or what --stages says. Or feature methods "
+    f"({', '.join(features.METHODS)}) with options, alone or beside a logit loss: at:weight=500, "
+    "mse+at.",
 )
 @click.option(
     "--tau", type=parameters.Temperature(), help="Temperature of kl, in [0, inf]. [default: 4]"
@@ -106,8 +110,9 @@ def _let_the_command_line_win(context, given):
 
 
 def _check_combination(given):
-    if given["tau"] is not None and given["loss"] == "mse":
-        raise click.UsageError("'--tau' is the temperature of kl; mse has none")
+    if given["tau"] is not None and given["loss"] not in ("kl", "sequential"):
+        instead = "mse has none" if given["loss"] == "mse" else f"write kl:{given['tau']:g}+..."
+        raise click.UsageError(f"'--tau' is the temperature of kl; {instead}")
     if given["switch_epoch"] is not None and given["loss"] != "sequential":
         raise click.UsageError("'--switch-epoch' goes with '--loss sequential'")
     if given["stages"] is None:
@@ -120,12 +125,12 @@ def _check_combination(given):
 
 
 def _objective(given, epochs):
-    """The distillation loss as `losses.get` reads it."""
+    """The objective, see `features.registry`."""
     if given["stages"] is not None:
         return _checked_stages("".join(given["stages"].split()), epochs)
     loss, temperature, switch_epoch = (given[name] for name in ("loss", "tau", "switch_epoch"))
-    if loss == "mse":
-        return "mse"
+    if loss not in ("kl", "sequential"):
+        return loss
     kl = f"kl:{_DEFAULT_TEMPERATURE if temperature is None else temperature:.12g}"
     if loss == "kl":
         return kl

@@ -4,6 +4,8 @@ import pathlib
 
 import click
 
+from keras_logitkd import features
+
 
 class ModelName(click.ParamType):
     """A name of the zoo."""
@@ -47,6 +49,27 @@ class OneTeacher(Teachers):
         return super().convert(value, param, ctx)
 
 
+class Objective(click.ParamType):
+    """mse, kl or sequential, or feature methods with or without a logit loss."""
+
+    name = "objective"
+
+    def convert(self, value, param, ctx):
+        if value in ("mse", "kl", "sequential"):
+            return value
+        try:
+            methods = features.parse(value)[1]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not methods:
+            self.fail(
+                f"{value!r} is not mse, kl or sequential. Their options are --tau and --stages",
+                param,
+                ctx,
+            )
+        return value
+
+
 class Losses(click.ParamType):
     """Different names of objectives, separated by commas; whether they exist is seen later."""
 
@@ -55,7 +78,7 @@ class Losses(click.ParamType):
     def convert(self, value, param, ctx):
         if isinstance(value, tuple):
             return value
-        parts = tuple(part.strip() for part in value.split(","))
+        parts = features.split_list(value)
         if not all(parts) or len(set(parts)) != len(parts):
             self.fail(f"{value!r} is not a list of different losses such as ce,kl:3", param, ctx)
         return parts

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from keras_logitkd import features
 from keras_logitkd.cli import options, parameters, quiet, tables
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
@@ -28,7 +29,11 @@ _GRID_POINTS = 5
     help="How many at most; a grid may have fewer points.",
 )
 @click.option(
-    "--losses", default="kl,mse", show_default=True, metavar="kl,mse", help="Losses to choose from."
+    "--losses",
+    default="kl,mse",
+    show_default=True,
+    metavar="kl,mse,METHOD",
+    help="Losses to choose from; feature methods as in distill --loss, such as at or mse+at.",
 )
 @click.option(
     "--tau-range",
@@ -115,7 +120,7 @@ def _command(arguments):
 
 def _space_fields(given):
     """The arguments of a `SearchSpace`."""
-    losses = tuple(part.strip() for part in given["losses"].split(",") if part.strip())
+    losses = tuple(part for part in features.split_list(given["losses"]) if part)
     if "kl" not in losses:
         for option in ("tau_range", "tau_choices"):
             if given[option]:

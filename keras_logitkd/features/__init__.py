@@ -4,6 +4,6 @@ Importing this imports neither Keras nor TensorFlow: the names are known before 
 """
 
 from keras_logitkd.features.objective import check, stages_of
-from keras_logitkd.features.registry import METHODS, get, options_of, parse
+from keras_logitkd.features.registry import METHODS, get, options_of, parse, split_list
 
-__all__ = ["METHODS", "check", "get", "options_of", "parse", "stages_of"]
+__all__ = ["METHODS", "check", "get", "options_of", "parse", "split_list", "stages_of"]

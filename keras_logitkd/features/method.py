@@ -97,6 +97,11 @@ class FeatureMethod(keras.layers.Layer):
         if self.seed is not None:
             draw_initial_values(self.drawn_layers(), self.seed)
 
+    def auxiliary_layers(self):
+        """Returns the auxiliary layers that have variables of their own, a list."""
+        layers = self._flatten_layers(include_self=False)
+        return [layer for layer in layers if layer.variables and not layer._layers]
+
     def drawn_layers(self):
         """Returns the layers whose initial values `build` draws, a list."""
         return list(self._flatten_layers(include_self=False))

@@ -58,6 +58,11 @@ def parse(spec):
     return next(iter(found["loss"]), None), found["method"]
 
 
+def split_list(text):
+    """Returns the objectives in a list with commas, which may be between options, too."""
+    return tuple(part.strip() for part in re.split(r",(?!\s*\w+=)", text))
+
+
 def get(identifier, **defaults):
     """Returns the feature method that an identifier names.
 

@@ -211,10 +211,11 @@ class _Run:
         """The stage's compiled distiller, its optimizer built."""
         online = self.logits is not None and store is None
         distiller = stage.stage.distiller(self.logits.models() if online else None, self.network)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         distiller.compile(
             make_optimizer(stage.recipe),
             loss=SmoothedCrossentropy(self.recipe.label_smoothing),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            metrics=[accuracy] if stage.stage.trains == "all" else [],  # else there are no logits
         )
         distiller.optimizer.build(distiller.trained_variables)
         return distiller

@@ -23,7 +23,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         # A mean over the epoch's steps: one that is not finite leaves it so.
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"The loss became {logs['loss']} in step {batch + 1} of epoch {self._epoch + 1}. "
+                f"{_culprit(logs, self.model)} in step {batch + 1} of epoch {self._epoch + 1}. "
                 f"{_ADVICE}"
             )
 
@@ -33,3 +33,20 @@ class StopAtNonFinite(keras.callbacks.Callback):
                 raise FloatingPointError(
                     f"The {name} became {value} in epoch {epoch + 1}. {_ADVICE}"
                 )
+
+
+def _culprit(logs, model):
+    """What is not finite: the term of a feature method with its auxiliary layers, or the loss."""
+    for method in getattr(model, "features", ()):
+        if not math.isfinite(logs.get(method.name, 0.0)):
+            layers = [layer for layer in method.auxiliary_layers() if not _is_finite(layer)]
+            names = ", ".join(layer.name for layer in layers) or "none"
+            return (
+                f"The term of {method.name} became {logs[method.name]} (auxiliary layers that are "
+                f"not finite: {names})"
+            )
+    return f"The loss became {logs['loss']}"
+
+
+def _is_finite(layer):
+    return all(keras.ops.all(keras.ops.isfinite(variable)) for variable in layer.variables)

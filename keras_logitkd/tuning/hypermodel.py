@@ -3,7 +3,7 @@
 import keras
 import keras_tuner
 
-from keras_logitkd.distiller import Distiller
+from keras_logitkd import features
 from keras_logitkd.tuning.space import SearchSpace
 
 
@@ -57,12 +57,13 @@ class DistillationHyperModel(keras_tuner.HyperModel):
             hp: a `keras_tuner.HyperParameters`.
         """
         candidate = self.space.declare(hp)
-        distiller = Distiller(
-            self.teacher,
-            self.student(hp),
-            distillation_loss=candidate.objective,
-            alpha=candidate.alpha,
-        )
+        *before, stage = features.stages_of(candidate.objective, candidate.alpha)
+        if before:
+            raise ValueError(
+                "A hypermodel trains in one stage; `logitkd tune` searches methods with several. "
+                f"Received: {candidate.objective}"
+            )
+        distiller = stage.distiller(self.teacher, self.student(hp))
         distiller.compile(**self.compile_options(hp))
         return distiller
 

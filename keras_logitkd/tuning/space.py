@@ -7,6 +7,8 @@ import numbers
 
 import numpy as np
 
+from keras_logitkd import features
+
 LOSSES = ("kl", "mse")
 _AXIS = "range"  # the choice of tau that is a point on the axis
 _USUAL_TEMPERATURE = 4.0
@@ -17,8 +19,8 @@ class Candidate:
     """One point of a search space.
 
     Args:
-        loss: `"kl"` or `"mse"`.
-        tau: temperature in [0, inf]; None for mse.
+        loss: `"kl"`, `"mse"`, or an objective with feature methods.
+        tau: temperature in [0, inf]; None where it is not kl.
         alpha: weight of the distillation loss, in [0, 1].
     """
 
@@ -28,7 +30,7 @@ class Candidate:
 
     @property
     def objective(self):
-        """The distillation loss as `losses.get` reads it."""
+        """The objective, see `features.registry`."""
         return self.loss if self.tau is None else f"{self.loss}:{self.tau:.12g}"
 
 
@@ -39,7 +41,8 @@ class SearchSpace:
     tau and alpha are rounded to 4 digits, so that a value can be written down and used again.
 
     Args:
-        losses: some of `"kl"` and `"mse"`. Defaults to both.
+        losses: some of `"kl"`, `"mse"` and objectives with feature methods, such as `"at"` or
+            `"mse+at"`. Defaults to the first two.
         tau_range: (low, high) of kl's temperature, a logarithmic axis with 0 < low < high < inf,
             or None. Defaults to (0.1, 30).
         tau_choices: temperatures in [0, inf] beside the axis, such as 0 and inf, which a
@@ -97,7 +100,8 @@ class SearchSpace:
         """Returns the `Candidate` of a dict of hyperparameter values."""
         alpha = _rounded(values["alpha"]) if self._alpha_is_axis else float(self.alpha)
         if values["loss"] != "kl":
-            return Candidate(values["loss"], None, alpha)
+            is_weighed = features.parse(values["loss"])[0] is not None
+            return Candidate(values["loss"], None, alpha if is_weighed else 1.0)
         choice = values.get("tau_choice", _AXIS)
         tau = values["tau"] if choice == _AXIS else choice
         return Candidate("kl", _rounded(tau), alpha)
@@ -111,7 +115,10 @@ class SearchSpace:
         for loss in self.losses:
             taus = [{"tau": tau} for tau in self._taus()] if loss == "kl" else [{}]
             heads.extend({"loss": loss, **tau} for tau in taus)
-        return [{**head, **alpha} for head, alpha in itertools.product(heads, alphas)]
+        # Without a logit loss alpha does not count: one of them stands for all.
+        weighed = [head for head in heads if features.parse(head["loss"])[0] is not None]
+        others = [{**head, **alphas[0]} for head in heads if head not in weighed]
+        return [{**head, **alpha} for head, alpha in itertools.product(weighed, alphas)] + others
 
     def to_config(self):
         """Returns the fields as JSON types; infinity is a string there."""
@@ -173,11 +180,17 @@ def _is_alpha(alpha):
 
 
 _TINY, _HUGE = math.nextafter(0, 1), math.nextafter(math.inf, 0)
+
+
+def _is_known(loss):
+    return loss in LOSSES or (bool(features.parse(loss)[1]) and features.check(loss) is None)
+
+
 _BOUNDS = [
     (
         "losses",
-        "one or more of ('kl', 'mse'), each once",
-        lambda losses: losses and set(losses) <= set(LOSSES) and len(set(losses)) == len(losses),
+        "one or more of ('kl', 'mse') and objectives with feature methods, each once",
+        lambda losses: losses and all(map(_is_known, losses)) and len(set(losses)) == len(losses),
     ),
     (
         "tau_range",
