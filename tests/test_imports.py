@@ -25,7 +25,7 @@ CORE = {
     "logits",
     "losses",
 }
-LAB = {"training", "tuning", "experiments", "analysis"}
+LAB = {"training", "tuning", "experiments", "analysis", "html_report"}
 MAY_IMPORT = {
     "core": {"core"},
     "lab": {"core", "lab", "zoo"},

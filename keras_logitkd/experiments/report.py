@@ -1,13 +1,20 @@
-"""What is written about a table of runs: table.csv, report.md and figure.png in one directory."""
+"""What is written about a table of runs: table.csv, report.md and figure.png in one directory.
+
+sweep.json is there for programs: what table.csv does not say.
+"""
 
 import dataclasses
+import math
+import os
 import pathlib
 
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
 from keras_logitkd.experiments.sweep import check_sweep, run_checked
-from keras_logitkd.training.run_directory import replacing
+from keras_logitkd.training.run_directory import replacing, write_json
+from keras_logitkd.training.versions import installed_versions
 
+SWEEP_FILE = "sweep.json"
 TEST_ACCURACY = {"test_accuracy": "Test accuracy (%)"}
 
 
@@ -73,16 +80,18 @@ def run(story, entries, workspace, output, jobs=1, progress=None):
     entries = check_sweep(entries, workspace, jobs)
     for directory in (workspace.runs_dir, output):
         pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
-    return write(story, run_checked(entries, workspace, jobs, progress), output)
+    frame = run_checked(entries, workspace, jobs, progress)
+    return write(story, frame, output, workspace.runs_dir)
 
 
-def write(story, frame, output):
+def write(story, frame, output, runs_dir="runs"):
     """Writes a report.
 
     Args:
         story: a `Story`.
         frame: what `run_sweep` returned.
         output: directory, created if need be; files of an earlier report in it are replaced.
+        runs_dir: where the runs of the frame are, for sweep.json. Defaults to "runs".
 
     Returns:
         A `Report`.
@@ -96,9 +105,37 @@ def write(story, frame, output):
     if frame["test_accuracy"].notna().any():
         draw = story.draw or (lambda frame, summary: _means(story.title, frame, summary))
         files["figure"] = plots.save(draw(frame, summary), output / "figure")
+    write_json(output / SWEEP_FILE, _for_programs(story, verdicts, runs_dir))
     with replacing(files["markdown"]) as partial:
         partial.write_text(_markdown(story, frame, verdicts, "figure" in files), encoding="utf-8")
     return Report(frame, summary, verdicts, files)
+
+
+def _for_programs(story, verdicts, runs_dir):
+    """The content of sweep.json."""
+    published = [[*cell, percent] for cell, percent in (story.paper or {}).items()]
+    return {
+        "title": story.title,
+        "what": story.what,
+        "command": story.command,
+        "measures": story.measures,
+        "claims": [_verdict(verdict) for verdict in verdicts],
+        "paper": published,
+        "notes": story.notes,
+        "runs_dir": os.path.abspath(runs_dir),
+        "versions": installed_versions(),
+    }
+
+
+def _verdict(verdict):
+    difference = verdict.difference
+    numbers = {"mean": difference.mean, "half_width": difference.half_width}
+    return {
+        "claim": verdict.claim.text,
+        "outcome": verdict.outcome,
+        "n": difference.n,
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+    }
 
 
 def _means(title, frame, summary):

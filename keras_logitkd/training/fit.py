@@ -1,6 +1,5 @@
 """One run: from settings and data to a trained network with its final numbers."""
 
-import importlib.metadata
 import logging
 import time
 
@@ -21,8 +20,8 @@ from keras_logitkd.training.settings import differing_settings
 from keras_logitkd.training.stretches import fit_from
 from keras_logitkd.training.teacher_logits import TeacherLogits
 from keras_logitkd.training.tensorboard import EventWriter
+from keras_logitkd.training.versions import installed_versions
 
-_PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 _log = logging.getLogger(__name__)
 
 
@@ -157,7 +156,7 @@ class _Run:
         result = final_numbers(self.network, self.data, self.logits, self.checkpointer) | {
             "seconds": round(seconds, 2),
             "model_file": file.name,
-            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "versions": installed_versions(),
         }
         self.events.finish(result)
         self.directory.finish(result)

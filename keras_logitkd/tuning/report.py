@@ -7,6 +7,7 @@ import os
 
 from keras_logitkd.training import teachers
 from keras_logitkd.training.run_directory import read_json
+from keras_logitkd.training.versions import installed_versions
 from keras_logitkd.tuning.tuner import OBJECTIVE
 
 COLUMNS = (
@@ -113,6 +114,7 @@ def summary_of(rows, best, method, path):
         "seconds": round(sum(row["seconds"] for row in finished), 2),
         "teacher_seconds": round(sum(row["teacher_seconds"] or 0 for row in finished), 2),
         "directory": str(path),
+        "versions": installed_versions(),
     }
 
 

@@ -11,7 +11,7 @@ from keras_logitkd.analysis.diagnosis.finding import OK, PROBLEM, WARNING, Findi
 
 NO_DEPENDENCE = 1e-6  # rounding
 LITTLE_DEPENDENCE = 0.05  # a twentieth is noise between batches
-TERM_SHARE = 0.05  # of the gradient, below which a term hardly counts
+TERM_SHARE = 0.02  # of the gradient, below which a term hardly counts; alpha = 0.9 often gives 0.05
 LARGE_TEMPERATURE = 10.0  # from about here KL is close to its limit at infinity (Fig. 2, Eq. 8)
 SHIFT_SHARE = 0.5  # of the squared distance: independent logits have 1 / classes
 LEARNED_NOTHING = 0.1  # of the way from chance to 1

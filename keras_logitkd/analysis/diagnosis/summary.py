@@ -15,13 +15,27 @@ def standing(run):
         Dict of what ("student", "teacher", "hard labels") to its accuracy on the test set. The last
         is None where the same student was not trained on hard labels in the same directory.
     """
-    baseline = dataclasses.replace(
-        run.settings, teachers=(), teacher=None, loss=None, alpha=0.0, logit_dtype="float32"
-    )
-    beside = run.directory.path.parent / baseline.default_name()
-    result = RunDirectory.at(beside).read_result() or {}
+    baseline = baseline_of(run)
     return {
         "student": run.result["test_accuracy"],
         "teacher": run.result["teacher_test_accuracy"],
-        "hard labels": result.get("test_accuracy"),
+        "hard labels": baseline and baseline.read_result()["test_accuracy"],
     }
+
+
+def baseline_of(run):
+    """Returns the `RunDirectory` beside a run where the same network learned from hard labels.
+
+    Args:
+        run: a `FinishedRun`.
+
+    Returns:
+        None where there is none that is finished, or the run itself has no teacher.
+    """
+    if not run.settings.teachers:
+        return None
+    settings = dataclasses.replace(
+        run.settings, teachers=(), teacher=None, loss=None, alpha=0.0, logit_dtype="float32"
+    )
+    beside = RunDirectory.at(run.directory.path.parent / settings.default_name())
+    return beside if beside.read_result() is not None else None

@@ -107,8 +107,8 @@ def test_gradient_dependence(alpha, change, status, advice):
         (0.5, 0.75, OK, ""),
         (1.0, 1.0, OK, ""),
         (0.0, 0.0, OK, ""),
-        (0.01, 0.03 / 1.02, WARNING, "The soft term hardly counts. Try --alpha 0.25"),
-        (0.99, 2.97 / 2.98, WARNING, "The hard term hardly counts. Try --alpha 0.25"),
+        (0.005, 0.015 / 1.01, WARNING, "The soft term hardly counts. Try --alpha 0.25"),
+        (0.995, 2.985 / 2.99, WARNING, "The hard term hardly counts. Try --alpha 0.25"),
     ],
 )
 def test_term_scale(alpha, share, status, advice):
