@@ -154,7 +154,9 @@ def _markdown(story, frame, verdicts, has_figure):
         lines += ["", f"    {story.command}"]
     for value, heading in story.measures.items():
         published = story.paper if value == "test_accuracy" else None
-        lines += ["", f"## {heading}", "", to_markdown(summarize(frame, value), published)]
+        factor = 1.0 if value == "seconds" else 100.0
+        table = to_markdown(summarize(frame, value), published, factor)
+        lines += ["", f"## {heading}", "", table]
     lines += ["", *_teachers(frame)]
     if has_figure:
         lines += ["", f"![{story.title}](figure.png)"]

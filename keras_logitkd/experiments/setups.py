@@ -22,6 +22,7 @@ class Setup:
         ensemble: zoo names of the teachers that are averaged.
         fields: fields of the recipe that differ from the dataset's own.
         teacher_epochs: of the teachers. Defaults to None: the recipe's.
+        init_epochs: of the first stage where a method has two. Defaults to None: its own.
         poor_epochs: after which the poorly fitted teacher of Table 4 is stopped.
         alphas, taus: the grid of Figure 3.
         noise_rates: shares of wrong labels in Figure 6.
@@ -37,6 +38,7 @@ class Setup:
     ensemble: tuple
     fields: dict = dataclasses.field(default_factory=dict)
     teacher_epochs: int | None = None
+    init_epochs: int | None = None
     poor_epochs: int = 10
     alphas: tuple = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     taus: tuple = ("1", "3", "5", "20", "inf")
@@ -91,6 +93,7 @@ SMOKE = Setup(
     ensemble=("wrn-16-1", "resnet-8-1"),
     fields={"epochs": 4},
     teacher_epochs=8,
+    init_epochs=1,
     poor_epochs=1,
     alphas=(0.1, 0.5, 1.0),
     taus=("1", "5", "inf"),
@@ -105,6 +108,7 @@ SMALL = Setup(
     ensemble=("wrn-10-2", "wrn-16-1", "wrn-16-2"),
     fields={"epochs": 8, "batch_size": 64, "examples": 4000, "validation": 0.02},
     teacher_epochs=12,
+    init_epochs=1,
     poor_epochs=1,
     alphas=(0.1, 0.4, 0.7, 1.0),
     noise_taus=("0.5", "1", "20", "inf"),

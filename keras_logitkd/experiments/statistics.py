@@ -148,13 +148,14 @@ def judge(claim, frame, value="test_accuracy"):
     return Verdict(claim, outcome, difference)
 
 
-def to_markdown(summary, paper=None):
+def to_markdown(summary, paper=None, factor=100.0):
     """Writes a summary as a table in Markdown, in percent.
 
     Args:
         summary: what `summarize` returns, of shares in [0, 1].
         paper: dict (row, column) -> percent. Rows with such numbers get a second line below them
             that begins with "paper:". Defaults to None.
+        factor: what the values are multiplied by. Defaults to 100: shares become percent.
 
     Returns:
         The table and, after a blank line, its caption with n and what ± means. Where n differs
@@ -165,7 +166,7 @@ def to_markdown(summary, paper=None):
     columns = list(dict.fromkeys(column for _, column in summary.index))
     counts = sorted({int(n) for n in summary["n"] if n})
     cells = {
-        cell: _percent(values, show_n=len(counts) > 1)
+        cell: _shown(values, factor, show_n=len(counts) > 1)
         for cell, values in zip(summary.index, summary.to_dict("records"), strict=True)
     }
     lines = [_line("", columns), "|---" * (len(columns) + 1) + "|"]
@@ -204,14 +205,14 @@ def _by_seed(finished, cell, value):
     return chosen.set_index("seed")[value]
 
 
-def _percent(values, show_n):
+def _shown(values, factor, show_n):
     """Returns one cell's text, such as "88.66 ± 0.36"."""
     n = int(values["n"])
     if not n:
         return "-"
-    text = f"{100 * values['mean']:.2f}"
+    text = f"{factor * values['mean']:.2f}"
     if n > 1:
-        text += f" ± {100 * values['std']:.2f}"
+        text += f" ± {factor * values['std']:.2f}"
     return f"{text} (n = {n})" if show_n else text
 
 

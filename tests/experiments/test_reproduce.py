@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_logitkd import losses, zoo
+from keras_logitkd import features, zoo
 from keras_logitkd.cli.reproduce import _NAMES
 from keras_logitkd.experiments import reproduce, setups
 from keras_logitkd.experiments.reproduce import EXPERIMENTS, setup_of, with_fields
@@ -28,9 +28,9 @@ PAPER = {
         "wrn-40-6": "79.11 79.69 79.94 79.87 79.82 79.80 80.25",
     },
     "table3": {
-        "wrn-16-2": "72.68 73.53 75.54",
-        "wrn-16-4": "77.28 78.31 79.03",
-        "wrn-28-2": "75.12 76.57 77.28",
+        "wrn-16-2": "72.68 73.53 73.70 73.44 73.29 74.09 73.98 75.59 75.54",
+        "wrn-16-4": "77.28 78.31 78.15 77.93 77.82 78.28 78.64 78.20 79.03",
+        "wrn-28-2": "75.12 76.57 76.06 76.20 76.30 76.59 76.81 76.71 77.28",
     },
     "table4": {"wrn-16-2": "51.64 52.07 51.36 50.11 49.69 49.46 49.20"},
     "table5": {"resnet-50": "76.28 77.15 77.52 75.84"},
@@ -47,7 +47,10 @@ PAPER = {
 }
 COLUMNS = {
     "table2": ["ce", "kl:1", "kl:3", "kl:5", "kl:20", "kl:inf", "mse"],
-    "table3": ["baseline", "skd (alpha 0.1, tau 5)", "mse"],
+    "table3": [
+        *("baseline", "skd (alpha 0.1, tau 5)", "fitnets", "at", "jacobian", "ft", "ab"),
+        *("overhaul", "mse"),
+    ],
     "table4": ["kl:0.1", "kl:0.5", "kl:1", "kl:5", "kl:20", "kl:inf", "mse"],
     "table5": ["ce", "kl standard", "kl:20", "mse"],
     "table6": ["kl:3", "kl:20", "mse"],
@@ -109,7 +112,7 @@ def test_no_dead_names(name, scale):
     for cell in in_order(entry.cell for entry in EXPERIMENTS[name].entries(setup)):
         assert zoo.parse_name(cell.model).depth > 0
         if cell.loss is not None:
-            assert losses.get(cell.loss)
+            features.check(cell.loss, cell.alpha)
         assert 0 < cell.alpha <= 1
         assert Cell.from_config(cell.to_config()) == cell
 
@@ -252,3 +255,23 @@ def test_report_is_written_where_everything_failed(
     assert "figure" not in report.files
     assert {verdict.outcome for verdict in report.verdicts} == {"not run"}
     assert (report.frame["error"] != "").all()
+
+
+def test_first_stages_of_table3_have_the_epochs_of_the_scale():
+    def losses_of(scale):
+        return {
+            entry.cell.loss for entry in EXPERIMENTS["table3"].entries(settled("table3", scale))
+        }
+
+    methods = {"fitnets", "at", "jacobian", "overhaul", "mse"}
+    assert losses_of("paper") == {None, "kl:5", *methods, "ft", "ab"}  # 30 epochs, their own
+    for scale in ("smoke", "small"):
+        assert losses_of(scale) == {None, "kl:5", *methods, "ft:init_epochs=1", "ab:init_epochs=1"}
+
+
+def test_table3_claims_that_mse_equals_or_beats_every_other_column():
+    setup = settled("table3", "paper")
+    beaten = {claim.second for claim in EXPERIMENTS["table3"].claims(setup)}
+    students = ("wrn-16-2", "wrn-16-4", "wrn-28-2")
+    others = [column for column in COLUMNS["table3"] if column != "mse"]
+    assert beaten == {*itertools.product(students, others)}

@@ -173,3 +173,9 @@ def test_refusals():
         judge(BETTER, twice)
     again = pd.concat([frame, frame.iloc[[1]].assign(test_accuracy=NAN)])
     assert summarize(again)["n"].tolist() == [2, 1]
+
+
+def test_seconds_are_shown_as_they_are():
+    frame = pd.DataFrame({"row": "a", "column": "b", "seed": [0, 1], "seconds": [10.0, 14.0]})
+    text = to_markdown(summarize(frame, "seconds"), factor=1.0)
+    assert "| a | 12.00 ± 2.83 |" in text
