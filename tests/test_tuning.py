@@ -69,7 +69,7 @@ def test_grid_holds_each_combination_once():
     ("arguments", "part"),
     [
         ({"losses": ()}, "`losses`"),
-        ({"losses": ("l1",)}, "losses=('l1',)"),
+        ({"losses": ("l1",)}, "'l1'"),
         ({"losses": ("kl", "kl")}, "each once"),
         ({"tau_range": (0, 3)}, "0 < low < high < inf"),
         ({"tau_range": (3, 3)}, "(3, 3)"),
@@ -474,3 +474,16 @@ def test_settings_that_differ_are_named(workspace, material):
     assert json.loads(pathlib.Path(search.path / "search.json").read_text())["trials"] == 3
     with pytest.raises(ValueError, match=r"other settings \(alpha, trials\)"):
         new_search(workspace, material, trials=4, space=SearchSpace(alpha=0.5))
+
+
+def test_feature_methods_are_losses_to_choose_from():
+    space = SearchSpace(
+        losses=("mse", "at:weight=5,mode=paper", "mse+at"), alpha=(0.5, 1), points=2
+    )
+    found = [space.read(values) for values in space.combinations()]
+    assert [(each.objective, each.alpha) for each in found] == [
+        *(("mse", 0.5), ("mse", 1.0), ("mse+at", 0.5), ("mse+at", 1.0)),
+        ("at:weight=5,mode=paper", 1.0),
+    ]
+    with pytest.raises(ValueError, match="`loss` must be made of .*Received: 'att'"):
+        SearchSpace(losses=("att",))
