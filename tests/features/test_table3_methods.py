@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_logitkd import Distiller, features
-from keras_logitkd.features.ab import boundary_agreement
+from keras_logitkd.batch import Batch
+from keras_logitkd.features.ab import boundary_agreement, boundary_loss
 from keras_logitkd.features.overhaul import negative_margin
 from keras_logitkd.features.taps import tapped
 
@@ -267,3 +268,11 @@ def test_a_users_models_and_layers(images):
     assert history["at"][-1] < 0.7 * history["at"][0]
     assert history["fitnets"][-1] < 0.7 * history["fitnets"][0]
     assert tf.reduce_all(tf.math.is_finite(distiller.predict(images[0], verbose=0)))
+
+
+def test_boundaries_have_no_connector_where_widths_are_equal():
+    method = features.get("ab:taps=g1_pre")
+    method.build([(None, 8, 8, 3)], [(None, 8, 8, 3)])
+    teacher, student = tf.random.normal((2, 2, 8, 8, 3))
+    value = method.loss([teacher], [student], Batch(inputs=None))
+    np.testing.assert_array_equal(value, boundary_loss(teacher, student))
