@@ -6,7 +6,7 @@ import click
 from click.core import ParameterSource
 
 from keras_logitkd import features
-from keras_logitkd.cli import config_file, options, parameters, quiet, tables
+from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, tables
 
 _DEFAULT_TEMPERATURE = 4.0
 # An option of the command line, and one of a config file that it takes the place of.
@@ -61,6 +61,7 @@ _REPLACES = (
     help="One run for each of these seeds, and their mean: 0,1,2. Takes the place of --seed.",
 )
 @options.cache_options
+@options.workers_option
 @options.run_options
 @config_file.config_option
 @click.pass_context
@@ -69,18 +70,23 @@ def distill(context, **arguments):
     recipe_fields, given = options.split_recipe_fields(arguments)
     _let_the_command_line_win(context, given)
     _check_combination(given)
+    launcher.run_workers(context, given["workers"])
     quiet.load_tensorflow()
     from keras_logitkd.cli import seeds, session
 
     workspace = session.workspace_of(given, recipe_fields)
+    is_chief = workspace.devices.is_chief
     if given["seeds"] is None:
-        _report(given, *_distil(workspace, given, given["name"]))
+        runs = _distil(workspace, given, given["name"])
+        if is_chief:
+            _report(given, *runs)
         return
     pairs = []
     for seed in given["seeds"]:
         name = f"{given['name']}-s{seed}" if given["name"] else None
         pairs.append(_distil(dataclasses.replace(workspace, seed=seed), given, name))
-    seeds.report(given, pairs)
+    if is_chief:
+        seeds.report(given, pairs)
 
 
 def _distil(workspace, given, name):

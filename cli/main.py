@@ -9,6 +9,7 @@ import traceback
 import click
 
 from keras_logitkd.training import interrupts
+from keras_logitkd.training.cluster import WorkerLostError
 from keras_logitkd.training.run_directory import StorageError
 
 _COMMANDS = {
@@ -132,7 +133,7 @@ def _one_line(error):
         text = error.format_message()
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
-    elif isinstance(error, ValueError | OSError | FloatingPointError):
+    elif isinstance(error, ValueError | OSError | FloatingPointError | WorkerLostError):
         text = str(error)
     else:
         text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"

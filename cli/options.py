@@ -106,6 +106,35 @@ def views_option(command):
     )(command)
 
 
+def device_options(command):
+    """`--devices` and `--sync-batch-norm`."""
+    command = click.option(
+        "--sync-batch-norm",
+        is_flag=True,
+        help="Normalize batches over all devices together instead of on each by itself.",
+    )(command)
+    return click.option(
+        "--devices",
+        type=parameters.DeviceNames(),
+        default="auto",
+        show_default=True,
+        help="auto (one), cpu, cpu:N (the CPU as N devices), gpu (all) or gpu:I,J: what shares "
+        "each batch.",
+    )(command)
+
+
+def workers_option(command):
+    """`--workers`."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Processes of this machine that train together, for trying it; TF_CONFIG names "
+        "several machines.",
+    )(command)
+
+
 def run_options(command):
     """What every command that trains has: data, seed, directory, and each field of the recipe."""
     for decorate in (
@@ -120,6 +149,7 @@ def run_options(command):
         ),
         click.option("--name", help="Name of the run directory. [default: made from the settings]"),
         runs_option,
+        device_options,
         views_option,
         click.option(
             "--seed",

@@ -98,6 +98,21 @@ class ThreeNames(click.ParamType):
         return parts
 
 
+class DeviceNames(click.ParamType):
+    """Devices that share a batch."""
+
+    name = "devices"
+
+    def convert(self, value, param, ctx):
+        from keras_logitkd.training import cluster
+
+        try:
+            cluster.check_devices(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
 class Temperature(click.ParamType):
     """A number in [0, inf]."""
 

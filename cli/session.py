@@ -7,6 +7,8 @@ import click
 
 from keras_logitkd.cli import tables
 from keras_logitkd.cli.progress import TrainingProgress
+from keras_logitkd.training import cluster, interrupts
+from keras_logitkd.training.devices import open_devices
 from keras_logitkd.training.logit_cache import LogitCache
 from keras_logitkd.training.models import count_parameters
 from keras_logitkd.training.workspace import open_workspace
@@ -18,6 +20,7 @@ def workspace_of(given, recipe_fields, progress=TrainingProgress):
     """Returns the `Workspace` of a command's options, by default with progress on stderr."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("keras_logitkd").setLevel(logging.INFO)
+    devices = _devices(given)
     return open_workspace(
         given["dataset"],
         given["runs_dir"],
@@ -28,8 +31,25 @@ def workspace_of(given, recipe_fields, progress=TrainingProgress):
         cache=cache_of(given),
         resume=given["resume"],
         checkpoint_steps=given.get("checkpoint_steps"),
-        progress=progress,
+        progress=progress if devices.is_chief else None,
+        devices=devices,
     )
+
+
+def _devices(given):
+    """Returns the `Devices` of a command's options, before anything else uses TensorFlow."""
+    task = cluster.task()
+    if task and "workers" not in given:
+        raise click.UsageError(
+            f"{cluster.VARIABLE} names {task.workers} workers, but only train and distill run on "
+            f"several. Unset {cluster.VARIABLE}"
+        )
+    if task:
+        interrupts.end_with_parent()
+    devices = open_devices(given["devices"], given["sync_batch_norm"])
+    if not devices.is_chief:
+        logging.getLogger("keras_logitkd").setLevel(logging.WARNING)
+    return devices
 
 
 def cache_of(given):

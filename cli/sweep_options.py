@@ -15,6 +15,7 @@ def sweep_options(default_seeds):
             options.output_options,
             options.recipe_options,
             options.runs_option,
+            options.device_options,
             options.cache_options,
             click.option(
                 "--output",

@@ -2,19 +2,25 @@
 
 import click
 
-from keras_logitkd.cli import options, parameters, quiet, tables
+from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 
 
 @click.command()
 @click.option("--model", required=True, type=parameters.ModelName(), help="Zoo name.")
+@options.workers_option
 @options.run_options
-def train(**arguments):
+@click.pass_context
+def train(context, **arguments):
     """Train a network on hard labels and save it as model.keras in a run directory."""
     recipe_fields, given = options.split_recipe_fields(arguments)
+    launcher.run_workers(context, given["workers"])
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    run = session.workspace_of(given, recipe_fields).train(given["model"], name=given["name"])
+    workspace = session.workspace_of(given, recipe_fields)
+    run = workspace.train(given["model"], name=given["name"])
+    if not workspace.devices.is_chief:
+        return
     if given["as_json"]:
         tables.print_json({"run": str(run.directory.path), **run.result})
         return

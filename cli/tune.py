@@ -76,10 +76,11 @@ def tune(context, **arguments):
     quiet.load_tensorflow()
     from keras_logitkd import tuning
     from keras_logitkd.cli import session
+    from keras_logitkd.training import interrupts
     from keras_logitkd.tuning import workers
 
     member = workers.member()
-    workers.end_with_parent()
+    interrupts.end_with_parent()
     search = tuning.Search(
         session.workspace_of(given, recipe_fields),
         given["student"],

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_logitkd import compatibility
+from keras_logitkd import compatibility, replicas
 from keras_logitkd.batch import Batch
 from keras_logitkd.class_weight import fold_class_weight
 from keras_logitkd.epochs import follow_epochs
@@ -164,6 +164,12 @@ class Distiller(keras.Model):
             return self.trainable_weights
         return self._feature_terms.trained_variables
 
+    @property
+    def _averages(self):
+        """Whether the losses are means over the batch."""
+        losses = (self.loss, self.distillation_loss)
+        return all(loss is None or loss.reduction != "sum" for loss in losses)
+
     def train_step(self, data):
         """One update of the student: one forward pass of each network, one backward pass."""
         batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
@@ -172,7 +178,10 @@ class Distiller(keras.Model):
         with tf.GradientTape() as tape:
             self._run_student(batch, training=True)
             terms = self._terms(batch, training=True)
-            scaled_loss = self.optimizer.scale_loss(terms["loss"])
+            loss = terms["loss"]
+            if replicas.count() > 1 and self._averages:
+                loss *= replicas.balance(batch.size)
+            scaled_loss = self.optimizer.scale_loss(loss)
         weights = self.trained_variables
         gradients = tape.gradient(scaled_loss, weights)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
@@ -264,14 +273,14 @@ class Distiller(keras.Model):
             total += sum(method.weight * terms[method.name] for method in self.features)
         if self.losses:
             penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
-            total = total + penalty / _replicas()
+            total = total + penalty / replicas.count()
         return {"loss": total, **terms}
 
     def _log(self, batch, terms):
         """Updates the metrics and returns those that this batch has the data for."""
         for metric in self.metrics:
             if metric.name in terms:
-                metric.update_state(terms[metric.name] * _replicas(), sample_weight=batch.size)
+                metric.update_state(terms[metric.name] * replicas.count(), sample_weight=batch.size)
         seen, student_logits = {*terms}, batch.student_logits
         if batch.teacher_logits is not None and student_logits is not None:
             seen.add("agreement")
@@ -295,7 +304,3 @@ _MISSING_TARGETS = {
         '{{"label": ..., "teacher_logits": ...}}. Received: neither'
     ),
 }
-
-
-def _replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -18,9 +18,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     The kernel is used on the TensorFlow backend for 4-D inputs of up to 32 bits normalized over
     their last axis, without a mask, `synchronized` or `renorm`. Everything else runs the stock
-    layer's code. In one respect it is kinder: a training step on an empty batch (the last one,
+    layer's code. In three respects it is kinder. A training step on an empty batch (the last one,
     when it does not reach every replica) leaves the moving statistics as they are, where the
-    stock layer turns them into nan.
+    stock layer turns them into nan. Under a strategy the moving statistics follow the replicas'
+    average, weighted by their numbers of examples, and are the same on all of them. With
+    `synchronized=True` a batch is normalized by the moments of all replicas together, also where
+    their shares of it differ: the numbers and gradients of one device.
 
     Args:
         **kwargs: The arguments of `keras.layers.BatchNormalization`.
@@ -29,6 +32,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if self._fusable(inputs, mask):
             return self._fused_call(inputs, training=bool(training and self.trainable))
+        if training and self._synchronizable(mask):
+            return self._synchronized_call(inputs)
         return super().call(inputs, training=training, mask=mask)
 
     def _fusable(self, inputs, mask):
@@ -44,6 +49,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def _fused_call(self, inputs, training):
         import tensorflow as tf
+
+        from keras_logitkd import replicas
 
         channels = self.moving_mean.shape
         no_statistics = tf.zeros([0])  # the kernel takes those of the batch
@@ -63,8 +70,40 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             # The kernel returns the variance with Bessel's correction; Keras tracks it without.
             bessel = tf.maximum(count - 1, 0) / tf.maximum(count, 1)
             variance *= tf.cast(bessel, variance.dtype)
+            if replicas.are_in_step():
+                mean, variance, count = replicas.average(mean, variance, count)
             self._move(self.moving_mean, mean, count)
             self._move(self.moving_variance, variance, count)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _synchronizable(self, mask):
+        if not (self.synchronized and self.trainable and mask is None and not self.renorm):
+            return False
+        if keras.backend.backend() != "tensorflow":
+            return False
+        from keras_logitkd import replicas
+
+        return replicas.are_in_step()
+
+    def _synchronized_call(self, inputs):
+        import tensorflow as tf
+
+        from keras_logitkd import replicas
+
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        count = tf.size(x) // x.shape[self.axis]
+        own = tf.nn.moments(x, self._reduction_axes)
+        mean, variance, count = replicas.moments(*own, count)
+        self._move(self.moving_mean, mean, count)
+        self._move(self.moving_variance, variance, count)
+        shape = [1] * len(x.shape)
+        shape[self.axis] = -1
+        factor = tf.math.rsqrt(variance + self.epsilon)
+        if self.scale:
+            factor *= ops.cast(self.gamma, x.dtype)
+        outputs = (x - tf.reshape(mean, shape)) * tf.reshape(factor, shape)
+        if self.center:
+            outputs += tf.reshape(ops.cast(self.beta, x.dtype), shape)
         return ops.cast(outputs, self.compute_dtype)
 
     def _move(self, moving, value, count):

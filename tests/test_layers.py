@@ -215,7 +215,7 @@ def run_python(code, **environment):
     return result.stdout.strip()
 
 
-def test_fused_equals_stock_under_mirrored_strategy():
+def test_replicas_normalize_their_own_part_and_share_moving_statistics():
     printed = run_python(
         """
         import keras
@@ -224,24 +224,29 @@ def test_fused_equals_stock_under_mirrored_strategy():
         from keras_logitkd.layers import FusedBatchNormalization
 
         cpu = tf.config.list_physical_devices("CPU")[0]
-        halves = [tf.config.LogicalDeviceConfiguration()] * 2
-        tf.config.set_logical_device_configuration(cpu, halves)
+        parts = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, parts)
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         x = np.random.default_rng(0).normal(size=(12, 4, 4, 3)).astype("float32")
-        halves = strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(np.split(x, 2)[context.replica_id_in_sync_group])
+        parts = np.split(x, [9])  # 9 and 3 examples
+        split = strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
         )
-        results = []
-        for cls in (FusedBatchNormalization, keras.layers.BatchNormalization):
-            with strategy.scope():
-                layer = cls(momentum=0.5)
-                layer.build(x.shape)
-            outputs = tf.function(strategy.run)(layer, (halves,), {"training": True})
-            outputs = strategy.experimental_local_results(outputs)
-            results.append([*outputs, *layer.get_weights()])
-        for fused, stock in zip(*results, strict=True):
-            np.testing.assert_allclose(fused, stock, rtol=1e-5, atol=1e-6)
-        assert np.abs(layer.moving_mean.numpy()).min() > 1e-4  # it moved
+        with strategy.scope():
+            layer = FusedBatchNormalization(momentum=0.5)
+            layer.build((None, *x.shape[1:]))
+        outputs = tf.function(strategy.run)(layer, (split,), {"training": True})
+        stock = keras.layers.BatchNormalization(momentum=0.5)
+        for part, own in zip(parts, strategy.experimental_local_results(outputs)):
+            np.testing.assert_allclose(own, stock(part, training=True), rtol=1e-5, atol=1e-6)
+        moments = [(part.mean((0, 1, 2)), part.var((0, 1, 2))) for part in parts]
+        mean, variance = np.average(moments, axis=0, weights=[9, 3])
+        for variable, previous, value in (
+            (layer.moving_mean, 0.0, mean), (layer.moving_variance, 1.0, variance)
+        ):
+            expected = 0.5 * previous + 0.5 * value
+            for replica in strategy.experimental_local_results(variable.value):
+                np.testing.assert_allclose(replica, expected, rtol=1e-5, atol=1e-6)
         print("same")
         """
     )

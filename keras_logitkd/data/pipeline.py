@@ -4,6 +4,7 @@ Order is a pure function of (seed, epoch), a view of (view seed, view, index). N
 where a stream starts.
 """
 
+import dataclasses
 import os
 
 import numpy as np
@@ -13,6 +14,24 @@ from keras_logitkd.data.errors import DataError
 
 _PREFETCH = 4  # steps
 _CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in between
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """What one process reads of each batch: some of its equal parts, one for each of its devices.
+
+    Part i of n are the examples from floor(i N / n) to floor((i + 1) N / n) of N, so that the parts
+    of a batch, in their order, are the batch. They may be empty.
+
+    Args:
+        first: number of the first part.
+        stop: number after the last.
+        parts: into how many a batch is cut.
+    """
+
+    first: int
+    stop: int
+    parts: int
 
 
 def epoch_order(seed, epoch, indices):
@@ -53,6 +72,7 @@ def train_batches(
     logits=None,
     initial_epoch=0,
     initial_step=0,
+    share=None,
 ):
     """Builds one dataset that runs through epochs without a gap.
 
@@ -71,6 +91,7 @@ def train_batches(
             at most `lookahead()` steps before its epoch. Defaults to None: no logits.
         initial_epoch: first epoch. Defaults to 0.
         initial_step: first step (batch) of the first epoch. Defaults to 0.
+        share: a `Share` of each batch, read without the rest. Defaults to None: all of it.
 
     Returns:
         tf.data.Dataset of dicts: "index" int64 (b,), "view" int64 (b,), "image" uint8 (b, height,
@@ -126,10 +147,10 @@ def train_batches(
     steps = steps_per_epoch(count, batch_size)
     total = max(0, (epochs - initial_epoch) * steps - initial_step)
     stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
-    return _in_parallel(stream, record, total)
+    return _in_parallel(stream, record, total, share)
 
 
-def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE):
+def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE, share=None):
     """Builds one pass in the order of `indices` under evaluation preprocessing.
 
     Args:
@@ -137,6 +158,7 @@ def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE):
         indices: integer array (n,) of examples. Defaults to all, in index order.
         batch_size: examples per batch; the last may be smaller.
         augmentation: the recipe's `Augmentation`; only its centre crop acts here.
+        share: as for `train_batches`.
 
     Returns:
         tf.data.Dataset of dicts: "index" int64 (b,), "image" uint8 (b, height, width, channels),
@@ -147,7 +169,7 @@ def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE):
     """
     indices = _checked_indices(split, indices, batch_size)
     read = _reader(split, augmentation, evaluation=True)
-    return _one_pass(indices, batch_size, lambda index: read(index, None))
+    return _one_pass(indices, batch_size, lambda index: read(index, None), share)
 
 
 def view_batches(split, indices=None, *, batch_size, view, augmentation=augment.NONE, view_seed=0):
@@ -174,23 +196,43 @@ def view_batches(split, indices=None, *, batch_size, view, augmentation=augment.
     return _one_pass(indices, batch_size, lambda index: read(index, tf.gather(parameters, index)))
 
 
-def _one_pass(indices, batch_size, read):
+def cut(batches, share):
+    """Cuts each batch into the parts of a `Share`, one element each; None leaves it whole."""
+    import tensorflow as tf
+
+    if share is None:
+        return batches
+
+    def parts(batch):
+        def part(number):
+            def rows(column):
+                count = tf.shape(column, out_type=tf.int64)[0]
+                of = share.parts
+                return column[number * count // of : (number + 1) * count // of]
+
+            return tf.nest.map_structure(rows, batch)
+
+        return tf.data.Dataset.range(share.first, share.stop).map(part)
+
+    return batches.flat_map(parts)
+
+
+def _one_pass(indices, batch_size, read, share=None):
     import tensorflow as tf
 
     order = tf.constant(indices)
-
-    def record(start):
-        index = order[start : start + batch_size]
-        return {"index": index} | read(index)
-
     starts = tf.data.Dataset.range(0, len(indices), batch_size)
-    return _in_parallel(starts, record, steps_per_epoch(len(indices), batch_size))
+    stream = starts.map(lambda start: {"index": order[start : start + batch_size]})
+    total = steps_per_epoch(len(indices), batch_size)
+    return _in_parallel(stream, lambda columns: columns | read(columns["index"]), total, share)
 
 
-def _in_parallel(stream, record, total):
+def _in_parallel(stream, record, total, share):
     """Maps in the background, a bounded number of steps ahead."""
     import tensorflow as tf
 
+    total *= 1 if share is None else share.stop - share.first
+    stream = cut(stream, share)
     stream = stream.map(record, num_parallel_calls=_parallel_calls(), deterministic=True)
     stream = stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(_PREFETCH)
     # The autotuner's thread sleeps up to a minute, and an iterator cannot end before it wakes up.

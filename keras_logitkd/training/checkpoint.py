@@ -118,6 +118,40 @@ class Checkpointer(keras.callbacks.Callback):
         interrupts.check(progress.place)
 
 
+class ChiefCheckpointer(Checkpointer):
+    """That of several machines' chief: a signal ends the training at the checkpoint before it.
+
+    One more would need the others, who are a step further.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = batch + 1
+        if done < self.params["steps"]:
+            if self._is_due(done):
+                self.directory.check_lock()
+                self._save(self._epoch, done)
+            interrupts.check()
+
+
+class FollowingCheckpointer(Checkpointer):
+    """What other machines do while the chief's `Checkpointer` works: they restore, and help.
+
+    A metric's value is a sum over all machines: each must take part when one reads it.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = batch + 1
+        if done < self.params["steps"] and self._is_due(done):
+            self._save(self._epoch, done)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Leaves the files to the chief."""
+
+    def _save(self, epoch, step):
+        if step:
+            _arrays("metrics", _metric_variables(self.model))
+
+
 def _build_metrics(model):
     """Gives the metrics of `compile` their variables, which come with the first batch otherwise."""
     if not all(getattr(metric, "built", True) for metric in model.metrics):

@@ -1,5 +1,6 @@
 """One run: from settings and data to a trained network with its final numbers."""
 
+import functools
 import logging
 import time
 
@@ -7,7 +8,7 @@ import keras
 
 from keras_logitkd.layers import to_stock
 from keras_logitkd.training import interrupts
-from keras_logitkd.training.checkpoint import Checkpointer
+from keras_logitkd.training.devices import ONE_DEVICE
 from keras_logitkd.training.final_numbers import final_numbers
 from keras_logitkd.training.guards import StopAtNonFinite
 from keras_logitkd.training.hard_loss import SmoothedCrossentropy
@@ -35,6 +36,7 @@ def run(
     callbacks=(),
     checkpoint_steps=None,
     wait=False,
+    devices=ONE_DEVICE,
 ):
     """Trains a network, or reports a finished run of the same settings.
 
@@ -49,9 +51,12 @@ def run(
         resume: whether to continue an unfinished run. Defaults to False: begin again.
         callbacks: Keras callbacks, for instance for progress.
         checkpoint_steps: a checkpoint follows so many steps within an epoch, besides the one at
-            its end. Defaults to None: ten minutes after the last one.
+            its end. Defaults to None: ten minutes after the last one, on several machines only at
+            the end of epochs.
         wait: whether to wait for another process that trains this run. Defaults to False: it is
             an error.
+        devices: the `Devices` to train on; of several machines, the chief alone writes to the
+            directory, which all must see. Defaults to one device.
 
     Returns:
         The final numbers, the content of result.json.
@@ -60,19 +65,46 @@ def run(
         ValueError: If the directory holds a run with other settings, cannot be written, or another
             process trains in it.
         FloatingPointError: If the loss stops being finite.
+        WorkerLostError: If another machine is gone.
     """
+    devices.check(settings.recipe)
+    if not devices.is_chief:
+        return _follow(settings, dataset, directory, teachers, cache, checkpoint_steps, devices)
     if (result := _finished(settings, directory)) is not None:
+        devices.from_chief("finished")
         return result
+    devices.from_chief("prepare")
     # Refuses before anything is written.
-    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps)
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps, devices)
     with directory.locked(wait):
         # Another process may have finished it, or begun a run of that name, meanwhile.
-        if (result := _finished(settings, directory)) is not None:
+        result = _finished(settings, directory)
+        devices.from_chief("train" if result is None else "finished")
+        if result is not None:
             return result
         directory.start(settings.to_config())
         if not resume:
             directory.clear()
         return job.execute()
+
+
+def _follow(settings, dataset, directory, teachers, cache, checkpoint_steps, devices):
+    """What other machines do while the chief does `run`: they train with it, and write nothing.
+
+    Returns:
+        What the chief wrote.
+    """
+    if devices.from_chief() == "prepare":
+        job = _Run(settings, dataset, directory, teachers, cache, (), checkpoint_steps, devices)
+        if devices.from_chief() == "train":
+            job.train()
+            devices.from_chief()  # It has written its result.
+    if (result := directory.read_result()) is None:
+        raise ValueError(
+            f"{directory.path} must be the same directory on all machines. Received: one without "
+            "the chief's result.json"
+        )
+    return result
 
 
 def _finished(settings, directory):
@@ -130,15 +162,20 @@ def validate(
 class _Run:
     """The parts of one run that is not finished yet."""
 
-    def __init__(self, settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps):
+    def __init__(
+        self, settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps, devices
+    ):
         self.settings = settings
         self.recipe = settings.recipe
         self.directory = directory
         self.callbacks = callbacks
-        self.checkpointer = Checkpointer(directory, checkpoint_steps)
+        self.devices = devices
+        self.checkpointer = devices.checkpointer(directory, checkpoint_steps)
         self.stages = run_stages(settings)
         self.data = RunData(settings, dataset)
-        self.network = build_network(settings.model, dataset, self.recipe, settings.seed)
+        self.network = devices.place(
+            lambda: build_network(settings.model, dataset, self.recipe, settings.seed)
+        )
         self.logits = None
         if teachers:
             indices = self.data.train_indices
@@ -151,31 +188,40 @@ class _Run:
         seconds = self.train()
         self.directory.check_lock()
         file = self.directory.model_file(self.settings.kind)
+        network = self.devices.single(self.network)
         with replacing(file) as partial:
-            to_stock(self.network).save(partial)
-        result = final_numbers(self.network, self.data, self.logits, self.checkpointer) | {
+            to_stock(network).save(partial)
+        result = final_numbers(network, self.data, self.logits, self.checkpointer) | {
             "seconds": round(seconds, 2),
             "model_file": file.name,
             "versions": installed_versions(),
         }
+        if self.devices.task:
+            result["worker_digests"] = self.digests
         self.events.finish(result)
         self.directory.finish(result)
+        self.devices.from_chief()
         return result
 
     def train(self, epochs=None):
         """Trains from the last checkpoint on. Returns the seconds of all epochs."""
+        self.devices.from_chief()  # The directory is ready, and all read the same checkpoint.
         position = self.checkpointer.find()
         self.events = EventWriter(self.directory, self.settings, self.checkpointer.rows)
         main = self.stages[-1]
         epochs = main.recipe.epochs if epochs is None else epochs
-        callbacks = [StopAtNonFinite(), self.checkpointer, self.events, *self.callbacks]
+        events = [self.events] if self.devices.is_chief else []
+        callbacks = [StopAtNonFinite(), self.checkpointer, *events, *self.callbacks]
         whole = WholeRun(callbacks, main.first_epoch + epochs)
         started = time.monotonic()
         for stage in self.stages:
             if stage.start(position) is not None:
                 whole.stage = stage
                 self._train_stage(whole, position, epochs if stage.is_main else stage.recipe.epochs)
-        return self.checkpointer.seconds_before + time.monotonic() - started
+        seconds = self.checkpointer.seconds_before + time.monotonic() - started
+        if self.devices.task:
+            self.digests = self.devices.digests(self.network)
+        return seconds
 
     def _train_stage(self, whole, position, epochs):
         """Trains a stage up to one of its epochs; `position` is that of the run."""
@@ -186,37 +232,48 @@ class _Run:
             self.checkpointer.restore(distiller)
         if start[0] >= epochs and not stage.is_main:
             return
-        if store is not None:
-            self.logits.fill_for(start[0])
-        validation = self.data.validation_batches(self.logits) if stage.is_main else None
+        with self.devices.chief_first():
+            if store is not None:
+                self.logits.fill_for(start[0])
+            validation = None
+            if stage.is_main:
+                held_out = functools.partial(self.data.validation_batches, self.logits)
+                validation = self.devices.batches(held_out)
+
+        def batches(epoch, step):
+            places = (store, epoch, step, stage.recipe.epochs, stage.stage.needs_indices)
+            return self.devices.batches(functools.partial(self.data.train_batches, *places))
+
         with interrupts.handling(), interrupts.finishing():
             fit_from(
                 distiller,
                 start,
                 epochs,
                 self.data.steps_per_epoch,
-                lambda epoch, step: self.data.train_batches(
-                    store, epoch, step, stage.recipe.epochs, stage.stage.needs_indices
-                ),
+                batches,
                 [
                     LearningRateDrops(stage.recipe),
-                    *([_ViewFiller(self.logits)] if store is not None else []),
+                    *([_ViewFiller(self.logits, self.devices)] if store is not None else []),
                     whole,
                 ],
                 validation,
+                self.data.validation_steps,
             )
 
     def _compiled(self, stage, store):
         """The stage's compiled distiller, its optimizer built."""
         online = self.logits is not None and store is None
-        distiller = stage.stage.distiller(self.logits.models() if online else None, self.network)
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-        distiller.compile(
-            make_optimizer(stage.recipe),
-            loss=SmoothedCrossentropy(self.recipe.label_smoothing),
-            metrics=[accuracy] if stage.stage.trains == "all" else [],  # else there are no logits
-        )
-        distiller.optimizer.build(distiller.trained_variables)
+        teachers = self.logits.models() if online else None
+        with self.devices.scope():
+            distiller = stage.stage.distiller(teachers, self.network)
+            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+            distiller.compile(
+                make_optimizer(stage.recipe),
+                loss=SmoothedCrossentropy(self.recipe.label_smoothing),
+                metrics=[accuracy] if stage.stage.trains == "all" else [],  # else no logits
+            )
+            distiller.optimizer.build(distiller.trained_variables)
+        self.devices.prepare(distiller)
         return distiller
 
     def _store_of(self, stage):
@@ -239,10 +296,11 @@ class _Run:
 class _ViewFiller(keras.callbacks.Callback):
     """Has the views filled that an epoch, and the stream ahead of it, read."""
 
-    def __init__(self, logits):
+    def __init__(self, logits, devices):
         super().__init__()
         self.logits = logits
+        self.devices = devices
 
     def on_epoch_begin(self, epoch, logs=None):
-        with interrupts.interruptible():
+        with interrupts.interruptible(), self.devices.chief_first():
             self.logits.fill_for(epoch)

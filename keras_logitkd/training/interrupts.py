@@ -8,8 +8,10 @@ import contextlib
 import os
 import signal
 import threading
+import time
 
 PARENT = "LOGITKD_PARENT"  # environment variable of processes that work for another one
+STOP_PATIENCE = 60.0  # seconds in which a process has to finish its step and its checkpoint
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -64,6 +66,22 @@ def interruptible():
     check()
     with _finishing(False):
         yield
+
+
+def end_with_parent():
+    """Ends this process when the one that it works for is gone, so that none is left behind."""
+    parent = os.environ.get(PARENT)
+    if parent is None:
+        return
+
+    def watch():
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_PATIENCE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def requested():

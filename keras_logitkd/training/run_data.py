@@ -42,8 +42,14 @@ class RunData:
         """Steps of one epoch."""
         return pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
 
+    @property
+    def validation_steps(self):
+        """Steps of one pass over what is held out, or None where nothing is."""
+        count = len(self.validation_indices)
+        return pipeline.steps_per_epoch(count, EVALUATION_BATCH) if count else None
+
     def train_batches(
-        self, store=None, initial_epoch=0, initial_step=0, epochs=None, indices=False
+        self, store=None, initial_epoch=0, initial_step=0, epochs=None, indices=False, share=None
     ):
         """Returns batches of inputs and targets from a place on, to the end of the last epoch.
 
@@ -54,6 +60,7 @@ class RunData:
             initial_step: the first step of that epoch. Defaults to 0.
             epochs: of the training. Defaults to the recipe's.
             indices: whether the targets have the index of each example. Defaults to False.
+            share: a `pipeline.Share` of each batch. Defaults to None: all of it.
         """
         split = self.dataset.train
         batches = pipeline.train_batches(
@@ -68,34 +75,38 @@ class RunData:
             logits=store,
             initial_epoch=initial_epoch,
             initial_step=initial_step,
+            share=share,
         )
         return batches.map(functools.partial(_inputs_and_targets, indices=indices))
 
-    def validation_batches(self, logits=None):
+    def validation_batches(self, logits=None, share=None):
         """Returns the held-out batches of inputs and targets, or None where nothing is held out.
 
         Args:
             logits: the run's `TeacherLogits`: the teacher sees these examples once, not in every
                 epoch. Defaults to None.
+            share: a `pipeline.Share` of each batch. Defaults to None: all of it.
         """
         if not len(self.validation_indices):
             return None
-        batches = self.evaluation_batches(self.dataset.train, self.validation_indices)
+        batches = self.evaluation_batches(self.dataset.train, self.validation_indices, share)
         if logits is None:
             return batches.map(_inputs_and_targets)
         known = logits.of(self.dataset.train, self.validation_indices)
         stored = tf.data.Dataset.from_tensor_slices(known).batch(EVALUATION_BATCH)
+        stored = pipeline.cut(stored, share)
         return tf.data.Dataset.zip(batches, stored).map(
             lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
         )
 
-    def evaluation_batches(self, split, indices=None):
+    def evaluation_batches(self, split, indices=None, share=None):
         """Returns batches of records of a split, in order and without augmentation."""
         return pipeline.eval_batches(
             split,
             indices,
             batch_size=EVALUATION_BATCH,
             augmentation=self.recipe.augmentation,
+            share=share,
         )
 
 

@@ -34,7 +34,7 @@ class LearningRateDrops(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        before = float(optimizer.learning_rate)
+        before = float(optimizer.learning_rate.numpy())
         after = learning_rate_at(self.recipe, epoch)
         if abs(after - before) <= 1e-6 * before:
             return

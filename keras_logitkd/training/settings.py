@@ -9,7 +9,9 @@ from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import Recipe
 
 # Say where things were found; they make no other run.
-_RECORDS = ("data_dir", "teacher")
+_RECORDS = ("data_dir", "teacher", "devices")
+# Left out where they have their defaults: runs from before there were these settings are found.
+_LATER = {"batch_norm_parts": 1, "devices": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,9 @@ class RunSettings:
         noise: a `LabelNoise` of the training labels. Defaults to None: as they are.
         teacher: the teachers as they were asked for, for the record.
         data_dir: where datasets are, for the record.
+        batch_norm_parts: into how many parts, each normalized by itself, devices cut a batch.
+            Defaults to 1: one device, or synchronized batch normalization.
+        devices: what it is trained on, for the record. Defaults to None: what there is.
     """
 
     model: str
@@ -48,6 +53,8 @@ class RunSettings:
     noise: LabelNoise | None = None
     teacher: str | None = None
     data_dir: str | None = None
+    batch_norm_parts: int = 1
+    devices: str | None = None
 
     @property
     def kind(self):
@@ -64,6 +71,9 @@ class RunSettings:
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""
         config = {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}
+        for name, default in _LATER.items():
+            if config[name] == default:
+                del config[name]
         return {**config, "noise": self.noise.to_config() if self.noise else None}
 
     @classmethod
@@ -82,7 +92,9 @@ class RunSettings:
 
     def default_name(self):
         """Returns the run's name where the user gives none: equal settings, equal name."""
-        identity = {**self.to_config(), **dict.fromkeys(_RECORDS)}
+        identity = self.to_config()
+        identity |= {name: None for name in _RECORDS if name not in _LATER}
+        identity.pop("devices", None)
         identity["recipe"]["teacher"] = None  # the usual one; no part of this run
         text = json.dumps(identity, sort_keys=True).encode()
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset

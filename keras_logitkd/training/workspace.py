@@ -10,6 +10,7 @@ from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.training import fit
 from keras_logitkd.training import teachers as teachers_by_name
 from keras_logitkd.training.cell import Cell
+from keras_logitkd.training.devices import ONE_DEVICE, Devices, open_devices
 from keras_logitkd.training.logit_cache import LogitCache
 from keras_logitkd.training.recipes import Recipe, recipe_for
 from keras_logitkd.training.run_directory import RunDirectory
@@ -48,6 +49,7 @@ class Workspace:
         checkpoint_steps: as for `fit.run`. Defaults to None: by time.
         progress: function from a run's label and its number of training examples to a Keras
             callback. Defaults to None: silence.
+        devices: the `Devices` that runs are trained on. Defaults to one.
     """
 
     dataset: Dataset
@@ -60,6 +62,7 @@ class Workspace:
     resume: bool = False
     checkpoint_steps: int | None = None
     progress: Callable | None = None
+    devices: Devices = ONE_DEVICE
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -76,15 +79,17 @@ class Workspace:
             "cache": self.cache and self.cache.to_config(),
             "resume": self.resume,
             "checkpoint_steps": self.checkpoint_steps,
+            "devices": [self.devices.spec, self.devices.sync_batch_norm],
         }
 
     @classmethod
     def from_config(cls, config):
         """Opens the workspace that `to_config` described."""
-        cache = config["cache"]
+        cache, devices = config["cache"], open_devices(*config["devices"])
         return cls(
             **{
                 **config,
+                "devices": devices,
                 "dataset": catalog.load(config["dataset"], config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
                 "cache": LogitCache(**cache) if cache else None,
@@ -209,6 +214,8 @@ class Workspace:
             noise=cell.noise,
             teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,
+            batch_norm_parts=self.devices.batch_norm_parts,
+            devices=self.devices.label,
         )
 
     def validate(self, settings, teachers, directory, epochs=None):
@@ -229,6 +236,7 @@ class Workspace:
             epochs,
             callbacks,
             self.checkpoint_steps,
+            self.devices,
         )
 
     def _teacher(self, member, student_recipe):
@@ -243,17 +251,19 @@ class Workspace:
         )
 
     def _train(self, settings, directory, teachers, wait):
-        return fit.run(
-            settings,
-            self.dataset,
-            directory,
-            teachers=teachers,
-            cache=self.cache,
-            resume=self.resume,
-            callbacks=self._callbacks(settings),
-            checkpoint_steps=self.checkpoint_steps,
-            wait=wait,
-        )
+        with self.devices.watched():
+            return fit.run(
+                settings,
+                self.dataset,
+                directory,
+                teachers=teachers,
+                cache=self.cache,
+                resume=self.resume,
+                callbacks=self._callbacks(settings),
+                checkpoint_steps=self.checkpoint_steps,
+                wait=wait,
+                devices=self.devices,
+            )
 
     def _callbacks(self, settings):
         if self.progress is None:

@@ -5,7 +5,6 @@ import pathlib
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 from keras_logitkd.training import interrupts
@@ -15,7 +14,6 @@ CHIEF = "chief"
 _ADDRESS = "127.0.0.1"
 _RESTARTS = 2
 _PATIENCE = 10.0  # seconds after which a chief that is done is believed to be
-_STOP_PATIENCE = 60.0  # seconds in which a worker has to finish its step and its checkpoint
 
 
 class WorkerError(Exception):
@@ -35,22 +33,6 @@ def member():
     if missing:
         raise ValueError(f"A distributed search needs {', '.join(names)}. Missing: {missing}")
     return os.environ[MEMBER]
-
-
-def end_with_parent():
-    """Ends this process when the one that started it is gone, so that none is left behind."""
-    parent = os.environ.get(interrupts.PARENT)
-    if parent is None:
-        return
-
-    def watch():
-        while os.getppid() == int(parent):
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_STOP_PATIENCE)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_members(command, count, log_dir, poll, inherited=()):
@@ -129,7 +111,7 @@ class _Team:
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(_STOP_PATIENCE)
+                process.wait(interrupts.STOP_PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -1,0 +1,27 @@
+"""`--workers`: a command of several processes of this machine."""
+
+import sys
+
+import click
+
+
+def run_workers(context, workers):
+    """Exits with the chief's code, or returns where this process is to do the work.
+
+    That is so without other workers, and where TF_CONFIG says that it is one of them.
+
+    Args:
+        context: the command's.
+        workers: how many were asked for.
+    """
+    from keras_logitkd.training import cluster
+
+    task = cluster.task()
+    if task is not None and workers not in (1, task.workers):
+        raise click.UsageError(
+            f"'--workers' is {workers}, but {cluster.VARIABLE} names {task.workers}"
+        )
+    if task is not None or workers == 1:
+        return
+    script = "from keras_logitkd.cli.main import main; main()"
+    context.exit(cluster.launch([sys.executable, "-c", script, *context.obj], workers))

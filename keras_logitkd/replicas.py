@@ -1,0 +1,81 @@
+"""Sums over the replicas of a step: what each of several devices knows of the whole batch."""
+
+import tensorflow as tf
+
+
+def count():
+    """Returns the number of replicas that share a step; 1 where there is no strategy."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def are_in_step():
+    """Whether this is code of one of several replicas, which can ask the others."""
+    return count() > 1 and not tf.distribute.in_cross_replica_context()
+
+
+def balance(examples):
+    """Returns the weight of a replica's mean loss in that of the whole batch, a float32 scalar.
+
+    The strategy averages over replicas. Where the last batch of an epoch leaves some with fewer
+    examples than others, or with none, only means weighted by n_r * R / N are the mean over all
+    examples. Equal shares have the weight 1.
+
+    Args:
+        examples: scalar, of this replica.
+    """
+    examples = tf.cast(examples, tf.float32)
+    total = tf.distribute.get_replica_context().all_reduce("SUM", examples)
+    return examples * count() / tf.maximum(total, 1.0)
+
+
+def stack(values):
+    """Returns the vectors of all replicas, in their order and with gradients, to each of them.
+
+    Adding zeros is exact: all replicas get the same bits, whatever order a sum has.
+
+    Args:
+        values: Tensor of shape `(n,)`.
+
+    Returns:
+        A tensor of shape `(replicas, n)`.
+    """
+    context = tf.distribute.get_replica_context()
+    own = tf.one_hot(context.replica_id_in_sync_group, count(), dtype=values.dtype)
+    return context.all_reduce("SUM", own[:, None] * values[None])
+
+
+def moments(mean, variance, examples):
+    """Returns mean and variance of all elements, from those of each replica, with gradients.
+
+    Chan et al. (1979): no difference of large squares, unlike E[x^2] - E[x]^2.
+
+    Args:
+        mean, variance: Tensors of shape `(channels,)` over `examples` elements; the variance is
+            without Bessel's correction. Those of no elements at all may be nan.
+        examples: integer scalar, of this replica.
+
+    Returns:
+        (mean, variance, examples) of the whole batch, the same on every replica.
+    """
+    counts, (means, variances) = _stacked(mean, variance, examples)
+    shares = counts / tf.maximum(tf.reduce_sum(counts), 1.0)
+    total_mean = tf.reduce_sum(shares * means, axis=0)
+    spread = variances + tf.square(means - total_mean)
+    return total_mean, tf.reduce_sum(shares * spread, axis=0), tf.reduce_sum(counts)
+
+
+def average(mean, variance, examples):
+    """As `moments`, but the variance is the average of the replicas' own."""
+    counts, (means, variances) = _stacked(mean, variance, examples)
+    shares = counts / tf.maximum(tf.reduce_sum(counts), 1.0)
+    averages = (tf.reduce_sum(shares * values, axis=0) for values in (means, variances))
+    return *averages, tf.reduce_sum(counts)
+
+
+def _stacked(mean, variance, examples):
+    """Counts (replicas, 1), and means and variances (replicas, channels)."""
+    own = tf.cast(examples, mean.dtype)
+    # Statistics of nothing are nan.
+    values = [tf.where(own > 0, value, tf.zeros_like(value)) for value in (mean, variance)]
+    table = stack(tf.concat([own[None], *values], axis=0))
+    return table[:, :1], tf.split(table[:, 1:], 2, axis=1)
