@@ -24,6 +24,7 @@ CORE = {
     "logit_store",
     "logits",
     "losses",
+    "replicas",
 }
 LAB = {"training", "tuning", "experiments", "analysis", "html_report"}
 MAY_IMPORT = {

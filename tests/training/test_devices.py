@@ -21,7 +21,7 @@ two, synchronized = open_devices("cpu:2"), open_devices("cpu:2", sync_batch_norm
 import keras, numpy as np
 from keras_logitkd.training import fit
 from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.models import initialize
+from keras_logitkd.layers import draw_initial_values
 from keras_logitkd.training.workspace import open_workspace
 
 build_network = fit.build_network
@@ -36,7 +36,7 @@ def without_batch_norm(name, dataset, recipe, seed):
         layers.Flatten(),
         layers.Dense(dataset.num_classes),
     ])
-    initialize(network, seed)
+    draw_initial_values(network.layers, seed)
     return network
 
 
@@ -52,9 +52,9 @@ class Stop(keras.callbacks.Callback):
             raise Interrupted
 
 
-def run(name, devices, cached=True, stop=False, **fields):
+def run(name, devices, rate=0.05, cached=True, stop=False, **fields):
     # 60 examples, 48 of them for training: batches of 15, 15, 15 and 3, parts of 8 and 7, 2 and 1.
-    recipe = {"epochs": 2, "batch_size": 15, "learning_rate": 0.05, "pad": 1, "validation": 0.2}
+    recipe = {"epochs": 2, "batch_size": 15, "learning_rate": rate, "pad": 1, "validation": 0.2}
     workspace = open_workspace(
         spec, f"{where}/{name}", recipe_fields=recipe, devices=devices, **fields,
         cache=LogitCache(f"{where}/{name}/.logits") if cached else None,
@@ -90,8 +90,9 @@ CASES = {
     "plain": [dict(devices=ONE_DEVICE), dict(devices=two)],
     "online": [dict(devices=ONE_DEVICE, cached=False), dict(devices=two, cached=False)],
     "resumed": [dict(devices=two), dict(devices=two, stop=True)],
-    "batch_norm": [dict(devices=ONE_DEVICE), dict(devices=two)],
-    "synchronized": [dict(devices=ONE_DEVICE), dict(devices=synchronized)],
+    # Large steps of a network with batch normalization would multiply what rounding leaves.
+    "batch_norm": [dict(devices=ONE_DEVICE, rate=0.005), dict(devices=two, rate=0.005)],
+    "synchronized": [dict(devices=ONE_DEVICE, rate=0.005), dict(devices=synchronized, rate=0.005)],
 }
 keras.utils.set_random_seed(3)
 keras.Sequential(
@@ -148,7 +149,7 @@ def test_two_devices_train_as_one_where_there_is_no_batch_norm(results):
 
 def test_synchronized_batch_norm_trains_as_one_device(results):
     one, two = results["synchronized"]
-    check_same(one, two, 1e-4)
+    check_same(one, two, 1e-5)
 
 
 def test_synchronized_run_has_the_name_of_one_device_and_a_stock_student(results):
@@ -184,7 +185,7 @@ def test_resumed_on_two_devices_is_the_same_to_the_bit(further):
 def test_batch_norm_of_each_device_makes_a_difference(further):
     one, two = further["batch_norm"]
     difference = np.abs(np.subtract(two["weights"], one["weights"])).max()
-    assert difference > 1e-3  # 100 times what synchronized batch norm leaves
+    assert difference > 1e-3  # 100 times what synchronized batch norm may leave
 
 
 @pytest.mark.parametrize(
