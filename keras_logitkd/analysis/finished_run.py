@@ -98,9 +98,15 @@ def find_teachers(settings, directory, dataset):
 
 
 def read_rows(directory):
-    """Returns the metrics.csv of a `RunDirectory`: a dict of numbers for each epoch."""
+    """Returns the metrics.csv of a `RunDirectory`: a dict of numbers for each epoch.
+
+    What the stage of an epoch does not have is nan.
+    """
     with directory.metrics_file.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [
+            {name: float(value or "nan") for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _from_run(path):

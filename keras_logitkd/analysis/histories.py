@@ -1,5 +1,7 @@
 """Curves of a single run, from its metrics.csv."""
 
+import math
+
 from matplotlib.ticker import MaxNLocator
 
 from keras_logitkd.analysis import drawing
@@ -25,11 +27,13 @@ def history(rows, title):
     panels[0].set_ylabel("loss")
     panels[0].set_yscale("log")
     panels[1].set_ylabel("share of examples (%)")
-    first, last = rows[0], rows[-1]
+    # Epochs of a stage before the main one may have no accuracy.
+    first, last = next(row for row in rows if not math.isnan(row["accuracy"])), rows[-1]
     alt = (
-        f"Losses and shares of examples by epoch. From epoch 1 to {int(last['epoch'])} the loss "
-        f"went from {first['loss']:.3g} to {last['loss']:.3g}, the accuracy on augmented training "
-        f"images from {100 * first['accuracy']:.1f}% to {100 * last['accuracy']:.1f}%."
+        f"Losses and shares of examples by epoch. From epoch {int(first['epoch'])} to "
+        f"{int(last['epoch'])} the loss went from {first['loss']:.3g} to {last['loss']:.3g}, the "
+        f"accuracy on augmented training images from {100 * first['accuracy']:.1f}% to "
+        f"{100 * last['accuracy']:.1f}%."
     )
     if "val_accuracy" in last:
         alt += f" On the held-out images it ended at {100 * last['val_accuracy']:.1f}%."

@@ -39,6 +39,10 @@ def make(methods, student, trains, logit_term):
         ValueError: As `FeatureTerms` does, or if a method has stages and `trains` is None.
     """
     if not methods:
+        if trains not in (None, "all"):
+            raise ValueError(
+                f"`trains` other than all needs `features`. Received: trains={trains!r}"
+            )
         return None
     staged = [method.name for method in methods if method.preparation()]
     if trains is None and staged:

@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 
+from keras_logitkd import features
 from keras_logitkd.data import catalog
 from keras_logitkd.training import teachers
 from keras_logitkd.training.recipes import recipe_for
@@ -99,7 +100,9 @@ def recipe_options(recipe, dataset):
 
 
 def loss_options(loss):
-    """Returns a distillation loss, as `losses.get` reads it, as options."""
+    """Returns an objective, as `features.registry` has it, as options."""
+    if features.parse(loss)[1]:
+        return {"loss": loss}
     if "@" in loss:
         return {"loss": "sequential", "stages": loss}
     name, _, tau = loss.partition(":")

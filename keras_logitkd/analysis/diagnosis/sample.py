@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from keras_logitkd import losses
+from keras_logitkd import features, losses
 from keras_logitkd.analysis.finished_run import FinishedRun
 from keras_logitkd.data import pipeline
 from keras_logitkd.training import evaluation, models
@@ -33,8 +33,14 @@ class Sample:
 
     @functools.cached_property
     def loss(self):
-        """The distillation loss."""
-        return losses.get(self.run.settings.loss)
+        """The distillation loss; terms of feature methods are left out."""
+        loss = features.parse(self.run.settings.loss)[0]
+        if loss is None:
+            raise ValueError(
+                "A diagnosis needs a run with a loss on the logits. "
+                f"Received: {self.run.settings.objective}"
+            )
+        return losses.get(loss)
 
     @property
     def last_stage(self):
