@@ -5,7 +5,19 @@ import click
 from keras_logitkd.cli import options, parameters, quiet
 from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 
-_NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3", "figure6")
+_NAMES = (
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "table6",
+    "ensemble",
+    "figure2",
+    "figure3",
+    "figure4",
+    "figure5",
+    "figure6",
+)
 
 
 @click.command()
@@ -29,8 +41,9 @@ _NAMES = ("table2", "table3", "table4", "table5", "table6", "ensemble", "figure3
 def reproduce(context, **arguments):
     """Run an experiment of the paper and say which of its claims held.
 
-    WHAT is table2, table3, table4, table5, table6, ensemble, figure3 or figure6. The scale sets
-    networks, epochs and seeds; every option below that is given takes the place of the scale's.
+    WHAT is table2, table3, table4, table5, table6, ensemble, figure2, figure3, figure4, figure5 or
+    figure6. The scale sets networks, epochs and seeds; every option below that is given takes the
+    place of the scale's.
 
     What is finished is not trained again: after an interruption, run the same command again.
     """

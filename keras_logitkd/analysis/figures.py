@@ -10,7 +10,6 @@ from keras_logitkd.analysis import drawing
 from keras_logitkd.analysis.distribution import common_width
 from keras_logitkd.analysis.measure import MEASURES
 from keras_logitkd.analysis.measurements import shares
-from keras_logitkd.analysis.projection import plane_through
 
 FEWEST = 10  # examples in a bin of confidence that is drawn
 MOST_CLASSES = 20
@@ -70,9 +69,11 @@ def projections(analysis, title=""):
     template as the origin; all panels have the same scale. At most 500 examples of each class.
 
     Raises:
-        ValueError: If the analysis has no classes, or no network has pre-logits.
+        ValueError: If no network has a plane: fewer than three classes, no pre-logits.
     """
     networks = projected(analysis)
+    if not networks:
+        raise ValueError("A projection must have pre-logits of three classes. Received: none")
     figure, panels = drawing.new_grid(title, len(networks))
     for axes, (label, points, corners) in zip(panels, networks, strict=True):
         axes.set_title(label, fontsize=9)
@@ -92,17 +93,12 @@ def projected(analysis):
 
     `points` are three arrays (n, 2), `corners` the projected templates, (3, 2).
     """
-    if not analysis.classes:
-        raise ValueError("A projection must have three classes. Received: fewer in the dataset")
     found = []
     for label, _, measures in measured(analysis):
-        if measures.distributions["pre_logit_norm"].count:
-            templates = measures.vectors.templates
-            plane = plane_through(templates)
-            points = [plane.project(own) for own in measures.vectors.kept]
-            found.append((label, points, plane.project(templates)))
-    if not found:
-        raise ValueError("A projection must have a network with pre-logits. Received: none")
+        vectors = measures.vectors
+        if (plane := vectors.plane) is not None:
+            points = [plane.project(own) for own in vectors.kept]
+            found.append((label, points, plane.project(vectors.templates)))
     return found
 
 

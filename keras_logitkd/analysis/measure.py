@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_logitkd.analysis import measurements
 from keras_logitkd.analysis.distribution import Distribution
+from keras_logitkd.analysis.projection import plane_through
 from keras_logitkd.training import evaluation
 
 # What is measured of every example, as people read it; those of `AGAINST_TEACHER` need a teacher.
@@ -54,6 +55,29 @@ class ClassVectors:
             missing = [c for c, n in zip(self.classes, self._counts, strict=True) if not n]
             raise ValueError(f"Each class must have an example. Received: none of class {missing}")
         return self._sums / self._counts[:, None]
+
+    @property
+    def plane(self):
+        """The `Plane` through the templates, or None: not three vectors, or on one line."""
+        if self._sums is None:
+            return None
+        try:
+            return plane_through(self.templates)
+        except ValueError:
+            return None
+
+    @property
+    def distance_to_templates(self):
+        """Root mean square distance of what is kept to its class's template, in the plane.
+
+        nan where there is no plane.
+        """
+        plane = self.plane
+        if plane is None:
+            return np.nan
+        corners = plane.project(self.templates)
+        gaps = [plane.project(own) - at for own, at in zip(self.kept, corners, strict=True)]
+        return float(np.sqrt(np.square(np.concatenate(gaps)).sum(axis=1).mean()))
 
     @property
     def kept(self):

@@ -39,7 +39,7 @@ def pictures(analysis):
     if analysis.teacher is not None:
         drawn += [logit_sum_shift(analysis), logit_distance(analysis)]
     drawn.append(pre_logit_norm(analysis))
-    if analysis.classes:
+    if figures.projected(analysis):
         drawn.append(projections(analysis))
     drawn += [top_logit_difference(analysis), reliability(analysis), training_curves(analysis)]
     labels = {student.label for student in analysis.students}
@@ -84,8 +84,9 @@ def projections(analysis):
     names = ", ".join(analysis.class_names[number] for number in analysis.classes)
     title = f"Pre-logits of {names} on the plane of their templates, {_data(analysis)}"
     spreads = [
-        f"{label} {_spread(points, corners):.2g}"
-        for label, points, corners in figures.projected(analysis)
+        f"{label} {measures.vectors.distance_to_templates:.2f}"
+        for label, _, measures in figures.measured(analysis)
+        if measures.vectors.plane is not None
     ]
     alt = (
         "Projections of the pre-logits of three classes. Root mean square distance to the class's "
@@ -142,8 +143,3 @@ def _means(analysis, name):
         for label, _, distribution in figures.distributions_of(analysis, name)
     ]
     return ", ".join(shown)
-
-
-def _spread(points, corners):
-    distances = [np.square(own - corner) for own, corner in zip(points, corners, strict=True)]
-    return np.sqrt(np.concatenate(distances).sum(axis=1).mean())

@@ -9,6 +9,7 @@ import os
 import pathlib
 
 from keras_logitkd.analysis import plots
+from keras_logitkd.analysis.picture import Picture
 from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
 from keras_logitkd.experiments.sweep import check_sweep, run_checked
 from keras_logitkd.training.run_directory import replacing, write_json
@@ -26,7 +27,7 @@ class Report:
         frame: tidy pandas frame, one row a run, see `sweep.COLUMNS`.
         summary: mean, std and n of the test accuracy of each cell, see `summarize`.
         verdicts: a `Verdict` for each claim.
-        files: dict of what ("csv", "markdown", "figure") to path.
+        files: dict of what ("csv", "markdown", "figure", or names of pictures) to path.
     """
 
     frame: object
@@ -43,12 +44,14 @@ class Story:
         title: of the report.
         what: sentences on what was run.
         command: how to run it again. Defaults to nothing.
-        measures: dict of a column of the frame to the heading of its table. Defaults to the test
-            accuracy.
+        measures: dict of a column of the frame to the heading of its table; one of shares ends in
+            "(%)". Defaults to the test accuracy.
         claims: list of `Claim`s to judge. Defaults to none.
         paper: dict (row, column) to published percent, where comparable. Defaults to none.
         notes: list of sentences for the end. Defaults to none.
         draw: function from (frame, summary) to a figure. Defaults to means with error bars.
+        study: function from the frame, some runs of which are finished, to (the frame with more
+            columns, `Picture`s that take the place of the figure). Defaults to None.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Story:
     paper: dict | None = None
     notes: list = dataclasses.field(default_factory=list)
     draw: object = None
+    study: object = None
 
 
 def run(story, entries, workspace, output, jobs=1, progress=None):
@@ -96,19 +100,31 @@ def write(story, frame, output, runs_dir="runs"):
     Returns:
         A `Report`.
     """
-    output, summary = pathlib.Path(output), summarize(frame)
+    output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
+    frame, pictures = _pictures(story, frame)
     verdicts = [judge(claim, frame) for claim in story.claims]
     files = {"csv": output / "table.csv", "markdown": output / "report.md"}
     with replacing(files["csv"]) as partial:
         frame.to_csv(partial, index=False)
-    if frame["test_accuracy"].notna().any():
-        draw = story.draw or (lambda frame, summary: _means(story.title, frame, summary))
-        files["figure"] = plots.save(draw(frame, summary), output / "figure")
+    for one in pictures:
+        suffixes = (".png",) if story.study is None else (".png", ".svg")
+        files[one.name] = plots.save(one.figure, output / one.name, suffixes)
     write_json(output / SWEEP_FILE, _for_programs(story, verdicts, runs_dir))
     with replacing(files["markdown"]) as partial:
-        partial.write_text(_markdown(story, frame, verdicts, "figure" in files), encoding="utf-8")
-    return Report(frame, summary, verdicts, files)
+        partial.write_text(_markdown(story, frame, verdicts, pictures), encoding="utf-8")
+    return Report(frame, summarize(frame), verdicts, files)
+
+
+def _pictures(story, frame):
+    """The frame, with what a study adds to it, and the pictures of it."""
+    missing = [name for name in story.measures if name not in frame.columns]
+    if not frame["test_accuracy"].notna().any():
+        return frame.assign(**dict.fromkeys(missing, math.nan)), []
+    if story.study is not None:
+        return story.study(frame)
+    draw = story.draw or (lambda frame, summary: _means(story.title, frame, summary))
+    return frame, [Picture("figure", story.title, story.title, draw(frame, summarize(frame)))]
 
 
 def _for_programs(story, verdicts, runs_dir):
@@ -148,18 +164,18 @@ def _means(title, frame, summary):
     return plots.bars(summary, title, reference=reference, runs=frame)
 
 
-def _markdown(story, frame, verdicts, has_figure):
+def _markdown(story, frame, verdicts, pictures):
     lines = [f"# {story.title}", "", story.what]
     if story.command:
         lines += ["", f"    {story.command}"]
     for value, heading in story.measures.items():
         published = story.paper if value == "test_accuracy" else None
-        factor = 1.0 if value == "seconds" else 100.0
+        factor = 100.0 if heading.endswith("(%)") else 1.0
         table = to_markdown(summarize(frame, value), published, factor)
         lines += ["", f"## {heading}", "", table]
     lines += ["", *_teachers(frame)]
-    if has_figure:
-        lines += ["", f"![{story.title}](figure.png)"]
+    for one in pictures:
+        lines += ["", f"![{one.alt}]({one.name}.png)"]
     if verdicts:
         lines += ["", "## The paper's claims", "", *[verdict.sentence() for verdict in verdicts]]
     for note in story.notes:

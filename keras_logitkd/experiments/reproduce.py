@@ -4,7 +4,10 @@ import dataclasses
 
 from keras_logitkd.experiments import (
     ensemble,
+    figure2,
     figure3,
+    figure4,
+    figure5,
     figure6,
     report,
     setups,
@@ -23,7 +26,10 @@ EXPERIMENTS = {
     "table5": table5,
     "table6": table6,
     "ensemble": ensemble,
+    "figure2": figure2,
     "figure3": figure3,
+    "figure4": figure4,
+    "figure5": figure5,
     "figure6": figure6,
 }
 _OTHER_DATA = "The paper's own numbers are of other data or networks, and therefore not shown."
@@ -55,7 +61,7 @@ def with_fields(setup, fields):
 
 
 def reproduce(name, setup, workspace, output, jobs=1, progress=None, command=""):
-    """Runs an experiment and writes table.csv, report.md and figure.png.
+    """Runs an experiment and writes table.csv, report.md and figure.png, or its own pictures.
 
     Args:
         name: of `EXPERIMENTS`.
@@ -90,6 +96,7 @@ def reproduce(name, setup, workspace, output, jobs=1, progress=None, command="")
             *([experiment.NOTE] if hasattr(experiment, "NOTE") else []),
         ],
         draw=_drawing(experiment, setup),
+        study=_study(experiment, workspace),
     )
     return report.run(story, entries, workspace, output, jobs, progress)
 
@@ -99,6 +106,13 @@ def _drawing(experiment, setup):
     if not hasattr(experiment, "figure"):
         return None
     return lambda frame, summary: experiment.figure(frame, summary, setup)
+
+
+def _study(experiment, workspace):
+    """An experiment's look at its runs' networks, or None."""
+    if not hasattr(experiment, "study"):
+        return None
+    return lambda frame: experiment.study(frame, workspace)
 
 
 def _what(setup, entries):

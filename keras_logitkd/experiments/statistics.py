@@ -32,17 +32,19 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """ "`first` is better than `second`".
+    """ "`first` is better than `second`", or larger where `value` is no accuracy.
 
     Args:
         text: the claim as a reader sees it.
         first: (row, column) of the cell that is said to be better.
         second: (row, column) of the other.
+        value: the column that is compared. Defaults to "test_accuracy".
     """
 
     text: str
     first: tuple
     second: tuple
+    value: str = "test_accuracy"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +62,18 @@ class Verdict:
     difference: Difference
 
     def sentence(self):
-        """Returns one line of Markdown; the difference and its interval in percentage points."""
+        """Returns one line of Markdown with the difference and its interval, of accuracies in
+        percentage points.
+        """
         line = f"- **{self.outcome}**: {self.claim.text}"
         if not self.difference.n:
             return line
+        scale, unit = (100, " points") if self.claim.value == "test_accuracy" else (1, "")
         # Rounding first and adding 0.0 turns -0.001 into +0.00.
-        shown = f"{round(100 * self.difference.mean, 2) + 0.0:+.2f}"
+        shown = f"{round(scale * self.difference.mean, 2) + 0.0:+.2f}"
         if math.isfinite(self.difference.half_width):
-            shown += f" ± {100 * self.difference.half_width:.2f}"
-        return f"{line}: {shown} points, n = {self.difference.n}"
+            shown += f" ± {scale * self.difference.half_width:.2f}"
+        return f"{line}: {shown}{unit}, n = {self.difference.n}"
 
 
 def summarize(frame, value="test_accuracy"):
@@ -120,13 +125,12 @@ def paired_difference(frame, first, second, value="test_accuracy"):
     return Difference(mean, half_width, n, tuple(values.tolist()))
 
 
-def judge(claim, frame, value="test_accuracy"):
+def judge(claim, frame):
     """Decides a claim by the 95% interval of the paired difference.
 
     Args:
         claim: a `Claim`.
         frame: a pandas frame, see the top of this file.
-        value: the column that is better where it is higher. Defaults to "test_accuracy".
 
     Returns:
         A `Verdict`: "held" if the whole interval lies above 0, "did not hold" if it lies wholly
@@ -135,9 +139,9 @@ def judge(claim, frame, value="test_accuracy"):
     Raises:
         ValueError: if `frame` lacks a column, or a cell has two finished runs of one seed.
     """
-    difference = paired_difference(frame, claim.first, claim.second, value)
-    finished = _finished(frame, value)
-    if any(_by_seed(finished, cell, value).empty for cell in (claim.first, claim.second)):
+    difference = paired_difference(frame, claim.first, claim.second, claim.value)
+    finished = _finished(frame, claim.value)
+    if any(_by_seed(finished, cell, claim.value).empty for cell in (claim.first, claim.second)):
         outcome = "not run"
     elif difference.mean - difference.half_width > 0:
         outcome = "held"

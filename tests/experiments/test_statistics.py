@@ -1,5 +1,6 @@
 """Means over seeds, paired differences and verdicts, against SciPy and sums done by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -115,7 +116,15 @@ def test_every_outcome(first, second, outcome, end):
 def test_other_values_can_be_judged():
     frame = runs({MSE: [0.1, 0.1], KL: [0.9, 0.9]})
     frame["agreement"] = 1 - frame["test_accuracy"]
-    assert judge(BETTER, frame, "agreement").outcome == "held"
+    claim = dataclasses.replace(BETTER, value="agreement")
+    verdict = judge(claim, frame)
+    assert verdict.outcome == "held"
+    assert verdict.sentence().endswith(": +0.80 ± 0.00, n = 2")
+
+
+def test_markdown_of_what_is_no_share():
+    frame = runs({MSE: [1.234, 1.434]})
+    assert "| 1.33 ± 0.14 |" in to_markdown(summarize(frame), factor=1.0)
 
 
 def test_markdown_of_equal_n():
