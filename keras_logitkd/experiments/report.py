@@ -148,6 +148,7 @@ def _verdict(verdict):
     numbers = {"mean": difference.mean, "half_width": difference.half_width}
     return {
         "claim": verdict.claim.text,
+        "value": verdict.claim.value,
         "outcome": verdict.outcome,
         "n": difference.n,
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},

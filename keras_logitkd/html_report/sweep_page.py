@@ -153,8 +153,9 @@ def _results(frame, story):
             for with_paper in [bool(published) and value == "test_accuracy"]
             for (row, column), cell in zip(summary.index, summary.to_dict("records"), strict=True)
         ]
-        columns = [("row", TEXT), ("column", TEXT), ("mean", PERCENT)]
-        columns += [("standard deviation", PERCENT), ("n", INTEGER)]
+        kind = PERCENT if heading.endswith("(%)") else NUMBER
+        columns = [("row", TEXT), ("column", TEXT), ("mean", kind)]
+        columns += [("standard deviation", kind), ("n", INTEGER)]
         if rows and len(rows[0]) > len(columns):
             columns.append(("paper", PERCENT))
         tables.append(Table(f"{heading}, over seeds", columns, rows))
@@ -164,11 +165,13 @@ def _results(frame, story):
 def _claim(claim):
     text = claim["claim"]
     if claim["n"] and claim["mean"] is not None:
+        is_accuracy = claim["value"] == "test_accuracy"
+        factor, unit = (100, " points") if is_accuracy else (1, "")
         # Adding 0.0 turns -0.00 into +0.00.
-        text += f": {round(100 * claim['mean'], 2) + 0.0:+.2f}"
+        text += f": {round(factor * claim['mean'], 2) + 0.0:+.2f}"
         if claim["half_width"] is not None:
-            text += f" ± {100 * claim['half_width']:.2f}"
-        text += f" points (95% interval), n = {claim['n']}"
+            text += f" ± {factor * claim['half_width']:.2f}"
+        text += f"{unit} (95% interval), n = {claim['n']}"
     return claim["outcome"], text
 
 
