@@ -6,6 +6,8 @@ import pathlib
 
 import click
 
+_PARTS = ("options", "search")  # what a file may have; `search` says where the options are from
+
 
 def config_option(command):
     """`--config`: what it holds takes the place of defaults; the command line wins."""
@@ -40,6 +42,13 @@ def _read(path, known):
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise click.BadParameter(f"{path} is no JSON: {error}", param_hint="--config") from error
+    for name in content if isinstance(content, dict) else ():
+        if name not in _PARTS:
+            nearest = difflib.get_close_matches(name, _PARTS, n=1, cutoff=0)[0]
+            raise click.BadParameter(
+                f"{path} has the unknown key {name!r}. The nearest is {nearest!r}",
+                param_hint="--config",
+            )
     given = content.get("options") if isinstance(content, dict) else None
     if not isinstance(given, dict):
         raise click.BadParameter(

@@ -92,7 +92,7 @@ def find_teachers(settings, directory, dataset):
     return tuple(
         _from_file(label, identity, dataset, shape)
         if identity.startswith(teachers.FILE_IDENTITY)
-        else _from_run(directory.path.parent / identity)
+        else _from_run(RunDirectory(directory.path.parent, identity))
         for label, identity in zip(labels, settings.teachers, strict=True)
     )
 
@@ -109,11 +109,10 @@ def read_rows(directory):
         ]
 
 
-def _from_run(path):
-    directory = RunDirectory.at(path)
+def _from_run(directory):
     config = directory.read_config()
     if config is None or directory.read_result() is None:
-        raise ValueError(f"The teacher's run {path} is not there, or not finished")
+        raise ValueError(f"The teacher's run {directory.path} is not there, or not finished")
     return teachers.from_run(RunSettings.from_config(config), directory, directory.read_result)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
 from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.unpacking import check_zip
 
 HOLD_OUT = 0.2
 
@@ -102,8 +103,12 @@ def _read_npz(path):
         raise DataError(f"npz:{path}: no such file.")
     wanted = ("x_train", "y_train", "x_test", "y_test", "images", "labels", "class_names")
     try:
+        if zipfile.is_zipfile(path):
+            check_zip(path)
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files if key in wanted}
+    except DataError:
+        raise
     except (
         zipfile.BadZipFile,
         zlib.error,

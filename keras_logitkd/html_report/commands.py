@@ -123,7 +123,7 @@ def teacher_options(settings, directory, dataset):
         if identity.startswith(teachers.FILE_IDENTITY):
             parts.append((label, None))
             continue
-        run = RunDirectory.at(directory.path.parent / identity)
+        run = RunDirectory(directory.path.parent, identity)
         config = run.read_config()
         own = config and RunSettings.from_config(config)
         if own and _is_usual(own, settings, dataset):

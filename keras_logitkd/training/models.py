@@ -11,6 +11,7 @@ import numpy as np
 from keras_logitkd import zoo
 from keras_logitkd.compatibility import returns_one_tensor
 from keras_logitkd.data.statistics import channel_statistics
+from keras_logitkd.data.unpacking import check_zip
 from keras_logitkd.layers import draw_initial_values
 from keras_logitkd.logits import ends_in_softmax
 from keras_logitkd.training.recipes import UNIT
@@ -85,8 +86,15 @@ def load_model(path):
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
         raise ValueError(f"Cannot load the model file {path}: it is not a .keras (zip) file")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        if zipfile.is_zipfile(path):
+            check_zip(path)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the zip, HDF5 and JSON readers raise.
+        if "lambda" in str(error).lower():
+            raise ValueError(
+                f"The model file {path} has a Lambda layer: Python code in files is not run. Build "
+                "the model without it and copy the weights"
+            ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"Cannot load the model file {path}: {reason}") from error
     if ends_in_softmax(model):

@@ -6,6 +6,7 @@ import math
 
 from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.dataset import draw_part, split_validation
+from keras_logitkd.training.schema import checked
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
@@ -84,13 +85,8 @@ class Recipe:
 
     @classmethod
     def from_config(cls, config):
-        """Returns the recipe that `to_config` wrote."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in config.items()
-            }
-        )
+        """Returns the recipe that `to_config` wrote; ValueError names a field that is wrong."""
+        return cls(**checked(cls, config, "recipe"))
 
     def replace(self, **fields):
         """Returns a copy with other fields; those given as None stay."""

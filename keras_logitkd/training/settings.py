@@ -7,6 +7,7 @@ import re
 
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.training.recipes import Recipe
+from keras_logitkd.training.schema import checked
 
 # Say where things were found; they make no other run.
 _RECORDS = ("data_dir", "teacher", "devices")
@@ -78,14 +79,14 @@ class RunSettings:
 
     @classmethod
     def from_config(cls, config):
-        """Returns the settings that `to_config` wrote."""
-        fields = {name: value for name, value in config.items() if name != "kind"}
+        """Returns the settings that `to_config` wrote; ValueError names a field that is wrong."""
+        config = {name: value for name, value in config.items() if name != "kind"}
+        fields = checked(cls, config, "config.json")
         noise = fields.get("noise")
         return cls(
             **{
                 **fields,
                 "recipe": Recipe.from_config(fields["recipe"]),
-                "teachers": tuple(fields["teachers"]),
                 "noise": LabelNoise.from_config(noise) if noise else None,
             }
         )
