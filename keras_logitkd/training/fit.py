@@ -131,11 +131,13 @@ def validate(
     epochs=None,
     callbacks=(),
     checkpoint_steps=None,
+    devices=ONE_DEVICE,
 ):
     """Trains as `run` does, from the last checkpoint on, and never reads the test set.
 
     Args:
         settings, dataset, teachers, cache, callbacks, checkpoint_steps: as for `run`.
+        devices: as for `run`, of one machine.
         directory: a `RunDirectory` for metrics and checkpoints; it must exist.
         epochs: stops after so many of the recipe's epochs. Defaults to all.
 
@@ -147,7 +149,8 @@ def validate(
         ValueError: If nothing is held out for validation.
         FloatingPointError: If the loss stops being finite.
     """
-    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps)
+    devices.check(settings.recipe)
+    job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps, devices)
     if not len(job.data.validation_indices):
         raise ValueError(
             "`validation` must hold out at least one example. "
@@ -171,7 +174,8 @@ class _Run:
         self.callbacks = callbacks
         self.devices = devices
         self.checkpointer = devices.checkpointer(directory, checkpoint_steps)
-        self.stages = run_stages(settings)
+        with devices.scope():  # the methods' variables
+            self.stages = run_stages(settings)
         self.data = RunData(settings, dataset)
         self.network = devices.place(
             lambda: build_network(settings.model, dataset, self.recipe, settings.seed)
