@@ -8,8 +8,7 @@ import traceback
 
 import click
 
-from keras_logitkd.training import interrupts
-from keras_logitkd.training.cluster import WorkerLostError
+from keras_logitkd.training import cluster, interrupts
 from keras_logitkd.training.run_directory import StorageError
 
 _COMMANDS = {
@@ -97,6 +96,8 @@ def _run(arguments):
         _show_cursor()
         if "--debug" in arguments:
             traceback.print_exc()
+        if isinstance(error, cluster.WorkerLostError) and interrupts.PARENT in os.environ:
+            return cluster.LOST  # who launched it knows which worker that was
         click.echo(f"logitkd: error: {_one_line(error)}", err=True)
         return _exit_code(error)
 
@@ -133,7 +134,7 @@ def _one_line(error):
         text = error.format_message()
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
-    elif isinstance(error, ValueError | OSError | FloatingPointError | WorkerLostError):
+    elif isinstance(error, ValueError | OSError | FloatingPointError | cluster.WorkerLostError):
         text = str(error)
     else:
         text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"

@@ -17,6 +17,7 @@ import time
 from keras_logitkd.training import interrupts
 
 VARIABLE = "TF_CONFIG"
+LOST = 75  # exit code of a launched worker that lost another one: the launcher says which
 _ADDRESS = "127.0.0.1"
 _PATIENCE = 10.0  # seconds in which a process has to end
 _JOBS = ("chief", "worker")
@@ -130,18 +131,28 @@ class _Team:
         while (code := chief.poll()) is None:
             for rank, process in enumerate(self._processes[1:], start=1):
                 if process.poll():
-                    raise WorkerLostError(
-                        f"Worker {rank} of {len(self._processes)} ended with "
-                        f"{_ending(process.returncode)}; the others were ended, too. "
-                        f"Run it again with --resume to go on. It last said: {self._said(rank)}"
-                    )
+                    raise self._lost(rank)
             time.sleep(0.1)
+        if code == LOST:
+            ended = [
+                rank for rank, process in enumerate(self._processes) if rank and process.poll()
+            ]
+            raise self._lost(*ended[:1])
         if code < 0:
             raise WorkerLostError(
                 f"The chief of {len(self._processes)} workers ended with {_ending(code)}; the "
                 "others were ended, too. Run it again with --resume to go on"
             )
         return code
+
+    def _lost(self, rank=None):
+        if rank is None:
+            return WorkerLostError("A worker was lost. Run it again with --resume to go on")
+        return WorkerLostError(
+            f"Worker {rank} of {len(self._processes)} ended with "
+            f"{_ending(self._processes[rank].returncode)}; the others were ended, too. "
+            f"Run it again with --resume to go on. It last said: {self._said(rank)}"
+        )
 
     def signal(self, number, frame):
         self._processes[0].send_signal(number)

@@ -10,6 +10,8 @@ tests/training/test_multi_worker.py tells when that is not needed any more.
 
 import contextlib
 import json
+import signal
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -44,11 +46,21 @@ def join(workers):
     with lost_workers():
         try:
             _limit_waiting()
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            with _own_sigterm():
+                return tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError as error:
             raise ValueError(
                 f"{workers} workers must be joined before TensorFlow is used: {error}"
             ) from error
+
+
+@contextlib.contextmanager
+def _own_sigterm():
+    """Keeps Python's handler of SIGTERM where TensorFlow puts its own in its place, unasked."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _limit_waiting():

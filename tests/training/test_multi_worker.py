@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -142,6 +143,23 @@ def set_task(monkeypatch, config):
 def test_task_of_tf_config(monkeypatch, config, expected):
     set_task(monkeypatch, config)
     assert cluster.task() == expected
+
+
+def test_slurm_script_of_the_docs_makes_a_tf_config(monkeypatch):
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
+    script = page.partition("SLURM, one task a node")[2].partition("```sh\n")[2].partition("```")[0]
+    script = script.replace("logitkd distill", "printenv TF_CONFIG #")
+    tools = 'scontrol() { printf "a\\nb\\n"; }; srun() { shift; "$@"; }\n'
+    said = subprocess.run(
+        ["bash", "-euc", tools + script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "SLURM_PROCID": "1", "SLURM_JOB_NODELIST": "[a-b]"},
+    )
+    set_task(monkeypatch, said.stdout)
+    assert json.loads(said.stdout)["cluster"] == {"worker": ["a:12345", "b:12345"]}
+    assert cluster.task() == (1, 2)
 
 
 def test_without_tf_config_a_process_trains_alone(monkeypatch):
