@@ -45,3 +45,18 @@ def test_what_cannot_be_diagnosed_is_one_line(distilled, tmp_path):
         assert (code, out) == (2, "")
         assert says in err
         assert err.count("\n") == 1
+
+
+def test_run_with_a_feature_method_is_diagnosed_as_far_as_that_goes(run_on_tiny):
+    train = ("--dataset", "npz:tiny.npz", "--epochs", "1")
+    student = ("--student", "wrn-10-1", "--teacher", "wrn-10-1", "--teacher-epochs", "1")
+    code, _, err = run_on_tiny("distill", *student, *train, "--loss", "fitnets", "--name", "mine")
+    assert code == 0, err
+    code, out, err = run_on_tiny("diagnose", "mine", "--json")
+    assert (code, err) == (0, "")
+    states = {f["check"]: f["status"] for f in json.loads(out)["findings"]}
+    assert len(states) == 9
+    unmeasured = {check for check, status in states.items() if status == "not measured"}
+    assert unmeasured == {"gradient_dependence", "term_scale"}
+    code, out, err = run_on_tiny("report", "mine")
+    assert (code, err) == (0, "")

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
+OK, WARNING, PROBLEM, NOT_MEASURED = "ok", "warning", "problem", "not measured"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Finding:
     Args:
         check: its name.
         title: what was looked at, for people.
-        status: "ok", "warning" or "problem".
+        status: "ok", "warning", "problem" or "not measured".
         numbers: dict of what was measured: numbers, or text where there is no number.
         sentence: the finding.
         advice: what to do. Defaults to nothing.

@@ -117,9 +117,10 @@ def term_scale(sample):
 
 def training_course(sample):
     """Numbers for `student_checks.training_course`."""
-    first = sample.last_stage[1]
+    # A stage before it, of a feature method, has no accuracy.
+    rows = [row for row in sample.run.rows() if np.isfinite(row["accuracy"])]
     return {
-        "losses": [row["loss"] for row in sample.run.rows() if row["epoch"] > first],
+        "losses": [row["loss"] for row in rows[sample.last_stage[1] :]],
         "train_accuracy": _accuracy(sample.student_train, sample.labels),
         "chance": 1 / sample.run.dataset.num_classes,
         "logit_norm": float(measurements.norms(sample.student_train).mean()),

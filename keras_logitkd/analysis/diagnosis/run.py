@@ -16,6 +16,7 @@ CHECKS = (
     teacher_checks.label_disagreement,
     student_checks.capacity_gap,
 )
+_OF_THE_LOSS = (student_checks.gradient_dependence, student_checks.term_scale)
 
 
 def diagnose(run, cache=None, examples=EXAMPLES):
@@ -38,5 +39,10 @@ def diagnose(run, cache=None, examples=EXAMPLES):
             "A diagnosis is of a student and its teacher. "
             f"Received: {run.directory.name}, which was trained on hard labels"
         )
-    sample = Sample(run, cache, examples)
-    return [check(**getattr(measure, check.__name__)(sample)) for check in CHECKS]
+    sample, findings = Sample(run, cache, examples), []
+    for check in CHECKS:
+        if sample.has_features and check in _OF_THE_LOSS:
+            findings.append(student_checks.not_measured(check.__name__))
+        else:
+            findings.append(check(**getattr(measure, check.__name__)(sample)))
+    return findings

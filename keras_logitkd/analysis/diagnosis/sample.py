@@ -33,14 +33,13 @@ class Sample:
 
     @functools.cached_property
     def loss(self):
-        """The distillation loss; terms of feature methods are left out."""
-        loss = features.parse(self.run.settings.loss)[0]
-        if loss is None:
-            raise ValueError(
-                "A diagnosis needs a run with a loss on the logits. "
-                f"Received: {self.run.settings.objective}"
-            )
-        return losses.get(loss)
+        """The distillation loss; mse where there are feature methods only."""
+        return losses.get(features.parse(self.run.settings.loss)[0] or "mse")
+
+    @property
+    def has_features(self):
+        """Whether feature methods are a part of what was minimised."""
+        return bool(features.parse(self.run.settings.loss)[1])
 
     @property
     def last_stage(self):

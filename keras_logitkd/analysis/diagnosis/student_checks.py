@@ -7,7 +7,16 @@ from.
 import itertools
 from statistics import fmean
 
-from keras_logitkd.analysis.diagnosis.finding import OK, PROBLEM, WARNING, Finding, percent
+from keras_logitkd.analysis.diagnosis.finding import (
+    NOT_MEASURED,
+    OK,
+    PROBLEM,
+    WARNING,
+    Finding,
+    percent,
+)
+
+_DEPENDENCE, _SCALE = "Gradient depends on the teacher", "Scale of the terms"
 
 NO_DEPENDENCE = 1e-6  # rounding
 LITTLE_DEPENDENCE = 0.05  # a twentieth is noise between batches
@@ -47,8 +56,7 @@ def gradient_dependence(alpha, relative_change):
         )
     elif relative_change < LITTLE_DEPENDENCE:
         status, advice = WARNING, f"Raise alpha, which is {alpha:g}."
-    title = "Gradient depends on the teacher"
-    return Finding("gradient_dependence", title, status, numbers, sentence, advice)
+    return Finding("gradient_dependence", _DEPENDENCE, status, numbers, sentence, advice)
 
 
 def term_scale(alpha, start, end):
@@ -86,7 +94,7 @@ def term_scale(alpha, start, end):
         status = WARNING
         drowned = "soft" if share < TERM_SHARE else "hard"
         advice = f"The {drowned} term hardly counts. Try --alpha {balance:.2g}, or 1."
-    return Finding("term_scale", "Scale of the terms", status, numbers, sentence, advice)
+    return Finding("term_scale", _SCALE, status, numbers, sentence, advice)
 
 
 def mean_shift(temperature, delta_inf, squared_error):
@@ -190,3 +198,14 @@ def capacity_gap(teacher_parameters, student_parameters, train_agreement):
             "logitkd sequential TEACHER MEDIUM:kl:3 STUDENT:mse."
         )
     return Finding("capacity_gap", "Capacity gap", status, numbers, sentence, advice)
+
+
+def not_measured(check):
+    """Returns the finding on a check of the loss of a run that has feature methods, too.
+
+    Args:
+        check: "gradient_dependence" or "term_scale".
+    """
+    title = {"gradient_dependence": _DEPENDENCE, "term_scale": _SCALE}[check]
+    sentence = "The run's feature methods have gradients of their own, which are not looked at."
+    return Finding(check, title, NOT_MEASURED, {}, sentence)
