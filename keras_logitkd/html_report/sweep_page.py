@@ -58,7 +58,7 @@ def sweep_page(directory, runs_dir=None, networks=True):
     if story["claims"]:
         sections.append(Section("Claims", claims=[_claim(claim) for claim in story["claims"]]))
     images = [_figure(directory, frame, story)] if (directory / "figure.png").is_file() else []
-    text, findings = [], []
+    text, diagnosed = [], None
     if networks:
         runs = representatives(frame, runs_dir or story["runs_dir"])
         compared = analysis.analyze(runs)
@@ -67,20 +67,14 @@ def sweep_page(directory, runs_dir=None, networks=True):
             f"The networks of {len(compared.shown())} cells with the teacher "
             f"{compared.teacher_label}, one seed each, measured on the test set."
         ]
-        findings = _findings(runs)
+        diagnosed = _diagnosed(runs)
     if images:
         sections.append(Section("Pictures", text=text, images=images))
-    if findings:
-        sections.append(Section("Diagnosis", text=[_DIAGNOSIS], findings=findings))
+    if diagnosed:
+        sections.append(diagnosed)
     sections.append(Section("All runs", tables=[_all_runs(frame)]))
     sections.append(again(story["command"] or None, story["versions"]))
     return page.Page("Sweep", story["title"], _lead(frame, story), sections, page.version())
-
-
-_DIAGNOSIS = (
-    "What is not as it should be with the runs in the pictures, by logitkd diagnose; checks that "
-    "found nothing are left out."
-)
 
 
 def representatives(frame, runs_dir):
@@ -182,14 +176,23 @@ def _figure(directory, frame, story):
     return page.Image(story["title"], alt, page.data_uri((directory / "figure.png").read_bytes()))
 
 
-def _findings(runs):
-    found = []
-    for run in [run for run in runs if run.teachers][:MOST_DIAGNOSED]:
+def _diagnosed(runs):
+    """The section on what is not as it should be, or None where no run has a teacher."""
+    taught = [run for run in runs if run.teachers][:MOST_DIAGNOSED]
+    if not taught:
+        return None
+    found, count = [], 0
+    for run in taught:
         findings = diagnosis.diagnose(run)
         wrong = [finding for finding in findings if finding.status != diagnosis.OK]
+        count += len(findings) - len(wrong)
         if wrong:
             found.append((f"{run.settings.model} {run.settings.objective}", wrong))
-    return found
+    text = (
+        f"{len(taught)} of the distilled students in the pictures, by logitkd diagnose: {count} "
+        f"checks found nothing, {'the others are below' if found else 'and there are no others'}."
+    )
+    return Section("Diagnosis", text=[text], findings=found)
 
 
 def _all_runs(frame):
