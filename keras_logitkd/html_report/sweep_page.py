@@ -1,6 +1,7 @@
 """The page on a sweep: a table of runs and what was claimed of it."""
 
 import math
+import pathlib
 
 import pandas as pd
 
@@ -31,12 +32,11 @@ _RUNS = (
 MOST_DIAGNOSED = 8
 
 
-def sweep_page(directory, runs_dir=None, networks=True):
+def sweep_page(directory, networks=True):
     """Returns the `Page` on the output directory of a sweep.
 
     Args:
         directory: a pathlib.Path with sweep.json, table.csv and figure.png.
-        runs_dir: where its runs are now. Defaults to None: where they were.
         networks: whether pictures and diagnosis, which run the networks, are made. Defaults to
             True.
 
@@ -60,7 +60,12 @@ def sweep_page(directory, runs_dir=None, networks=True):
     images = [_figure(directory, frame, story)] if (directory / "figure.png").is_file() else []
     text, diagnosed = [], None
     if networks:
-        runs = representatives(frame, runs_dir or story["runs_dir"])
+        if not pathlib.Path(story["runs_dir"]).is_dir():
+            raise ValueError(
+                f"The runs of {directory} were in {story['runs_dir']}, which is not there. Put "
+                "them back, or leave out pictures and diagnosis with --quick"
+            )
+        runs = representatives(frame, story["runs_dir"])
         compared = analysis.analyze(runs)
         images += [page.picture_image(picture) for picture in pictures(compared)]
         text = [

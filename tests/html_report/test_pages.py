@@ -112,12 +112,20 @@ def test_quick_page_runs_no_network(run_directory, tmp_path, monkeypatch):
     assert text.count("<img ") == 1  # the curves of metrics.csv
 
 
-def test_what_cannot_be_reported_is_said(tmp_path, run_directory, search_directory):
+def test_what_cannot_be_reported_is_said(
+    tmp_path, run_directory, search_directory, sweep_directory
+):
     with pytest.raises(ValueError, match="Received: .*nothing"):
         html_report.write_page(tmp_path / "nothing")
     (tmp_path / "table.csv").write_text("row\n")
     with pytest.raises(ValueError, match="run the sweep's command again"):
         html_report.write_page(tmp_path)
+    story = json.loads((sweep_directory / "sweep.json").read_text())
+    (tmp_path / "sweep.json").write_text(json.dumps({**story, "runs_dir": "/gone"}))
+    (tmp_path / "table.csv").write_text((sweep_directory / "table.csv").read_text())
+    with pytest.raises(ValueError, match="were in /gone, which is not there.*--quick"):
+        html_report.write_page(tmp_path)
+    assert html_report.write_page(tmp_path, networks=False).is_file()
     unfinished = tmp_path / "search"
     unfinished.mkdir()
     (unfinished / "search.json").write_text((search_directory / "search.json").read_text())
