@@ -29,6 +29,7 @@ _RUNS = (
     ("seconds", SECONDS),
     ("run", TEXT),
 )
+_TEXTS = ("row", "column", "teacher", "noise", "run", "error")
 MOST_DIAGNOSED = 8
 
 
@@ -50,7 +51,8 @@ def sweep_page(directory, networks=True):
             f"{directory} must have {SWEEP_FILE} and table.csv; run the sweep's command again, "
             "which finds its finished runs and writes them"
         )
-    frame = pd.read_csv(table, keep_default_na=False, na_values={n: [""] for n in _shares()})
+    frame = pd.read_csv(table, dtype=dict.fromkeys(_TEXTS, str))
+    frame[list(_TEXTS)] = frame[list(_TEXTS)].fillna("")
     sections = [
         Section("What was run", text=[story["what"]], facts=_facts(frame, story)),
         Section("Result", tables=_results(frame, story), text=story["notes"]),
@@ -114,10 +116,6 @@ def representatives(frame, runs_dir):
         for run in opened
         if run in chosen or (not run.settings.teachers and run.settings.noise in noises)
     ]
-
-
-def _shares():
-    return [name for name, kind in _RUNS if kind in (PERCENT, SECONDS)]
 
 
 def _lead(frame, story):
