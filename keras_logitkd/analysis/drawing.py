@@ -45,9 +45,9 @@ def new_panels(title, xlabel, ylabel, count, height=2.4, sharey=False):
     return figure, panels
 
 
-def new_grid(title, count, columns=3):
+def new_grid(title, count):
     """Returns a Figure and a list of `count` small axes in rows, all of the same ranges."""
-    columns = min(count, columns)
+    columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
     figure = Figure(figsize=(0.4 + 2.1 * max(columns, 2), 0.9 + 2.1 * rows), layout="constrained")
     _set_title(figure, title)
