@@ -132,14 +132,14 @@ def analyze(runs, split="test", classes=None, baseline=None, layer=None):
     examples, indices = _examples(taught, split)
     classes = selection.checked_classes(classes, examples.labels[indices], dataset.num_classes)
     measured, teacher = measure(
-        {run.directory.name: runner(run.load_network(), layer) for run in runs},
+        {run.directory.path: runner(run.load_network(), layer) for run in runs},
         taught.data.evaluation_batches(examples, indices),
         dataset.num_classes,
         _teacher_runner(taught.teachers, layer),
         classes,
     )
     students = [
-        Student(run, label, measured[run.directory.name])
+        Student(run, label, measured[run.directory.path])
         for run, label in zip(runs, labels, strict=True)
     ]
     return Analysis(

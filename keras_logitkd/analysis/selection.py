@@ -52,7 +52,7 @@ def labels_of(runs):
             names = [f"{b} {a}" if number == 0 else f"{a}, {b}" for a, b in pairs]
     keys = [(name, one.seed) for name, one in zip(names, settings, strict=True)]
     return [
-        f"{name} ({run.directory.name})" if keys.count(key) > 1 else name
+        f"{name} ({_place(run, runs)})" if keys.count(key) > 1 else name
         for name, key, run in zip(names, keys, runs, strict=True)
     ]
 
@@ -96,6 +96,13 @@ def checked_classes(classes, labels, num_classes):
             f"examples. Received: {', '.join(map(str, classes))}"
         )
     return classes
+
+
+def _place(run, runs):
+    """A run's name, or its path where another run has the same name."""
+    name = run.directory.name
+    is_unique = sum(other.directory.name == name for other in runs) == 1
+    return name if is_unique else run.directory.path
 
 
 def _check_equal(runs, what, value_of, advice=None):

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import types
 
 import numpy as np
@@ -97,6 +98,15 @@ def test_average_of_teachers_has_no_pre_logits(opened):
 def test_runs_of_two_teachers_are_refused(opened):
     with pytest.raises(ValueError, match=r"same teacher\. Received: .*resnet-8-1.*; .*wrn-10-1"):
         analyze(opened("mse", "other"))
+
+
+def test_runs_of_one_name_in_two_places_are_two(opened, tmp_path):
+    (run,) = opened("ce")
+    other = tmp_path / run.directory.name
+    shutil.copytree(run.directory.path, other)
+    found = analyze([run, open_run(other, dataset=run.dataset)])
+    labels = {f"hard labels (CE) ({path})" for path in (run.directory.path, other)}
+    assert {student.label for student in found.students} == labels
 
 
 def test_nothing_to_analyze_and_bad_arguments_are_refused(opened):
