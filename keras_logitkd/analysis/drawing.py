@@ -49,7 +49,8 @@ def new_grid(title, count):
     """Returns a Figure and a list of `count` small axes in rows, all of the same ranges."""
     columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
-    figure = Figure(figsize=(0.4 + 2.1 * max(columns, 2), 0.9 + 2.1 * rows), layout="constrained")
+    side = min(2.0 + 2.0 / columns, 6.0 / columns)
+    figure = Figure(figsize=(6.4, 0.9 + side * rows), layout="constrained")
     _set_title(figure, title)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes in panels:
