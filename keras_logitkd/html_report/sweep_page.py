@@ -184,16 +184,16 @@ def _diagnosed(runs):
     taught = [run for run in runs if run.teachers][:MOST_DIAGNOSED]
     if not taught:
         return None
-    found, count = [], 0
+    found, fine, total = [], 0, 0
     for run in taught:
         findings = diagnosis.diagnose(run)
         wrong = [finding for finding in findings if finding.status != diagnosis.OK]
-        count += len(findings) - len(wrong)
+        fine, total = fine + len(findings) - len(wrong), total + len(findings)
         if wrong:
             found.append((f"{run.settings.model} {run.settings.objective}", wrong))
     text = (
-        f"{len(taught)} of the distilled students in the pictures, by logitkd diagnose: {count} "
-        f"checks found nothing, {'the others are below' if found else 'and there are no others'}."
+        f"Of {total} checks of {len(taught)} students in the pictures, by logitkd diagnose, "
+        f"{fine} are ok{'; the others:' if found else '.'}"
     )
     return Section("Diagnosis", text=[text], findings=found)
 
