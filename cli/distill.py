@@ -74,7 +74,7 @@ def distill(context, **arguments):
     quiet.load_tensorflow()
     from keras_logitkd.cli import seeds, session
 
-    workspace = session.workspace_of(given, recipe_fields)
+    workspace = session.workspace_of(given, recipe_fields, by_several=True)
     is_chief = workspace.devices.is_chief
     if given["seeds"] is None:
         runs = _distil(workspace, given, given["name"])

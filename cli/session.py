@@ -16,11 +16,18 @@ from keras_logitkd.training.workspace import open_workspace
 _COLUMNS = ("role", "model", "test accuracy", "parameters", "agreement", "seconds")
 
 
-def workspace_of(given, recipe_fields, progress=TrainingProgress):
-    """Returns the `Workspace` of a command's options, by default with progress on stderr."""
+def workspace_of(given, recipe_fields, progress=TrainingProgress, by_several=False):
+    """Returns the `Workspace` of a command's options.
+
+    Args:
+        given: the options.
+        recipe_fields: those of them that are the recipe's.
+        progress: as for `Workspace`. Defaults to progress on stderr.
+        by_several: whether several machines may do the command together. Defaults to False.
+    """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("keras_logitkd").setLevel(logging.INFO)
-    devices = _devices(given)
+    devices = _devices(given, by_several)
     return open_workspace(
         given["dataset"],
         given["runs_dir"],
@@ -36,10 +43,10 @@ def workspace_of(given, recipe_fields, progress=TrainingProgress):
     )
 
 
-def _devices(given):
+def _devices(given, by_several):
     """Returns the `Devices` of a command's options, before anything else uses TensorFlow."""
     task = cluster.task()
-    if task and "workers" not in given:
+    if task and not by_several:
         raise click.UsageError(
             f"{cluster.VARIABLE} names {task.workers} workers, but only train and distill run on "
             f"several. Unset {cluster.VARIABLE}"

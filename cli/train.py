@@ -17,7 +17,7 @@ def train(context, **arguments):
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    workspace = session.workspace_of(given, recipe_fields)
+    workspace = session.workspace_of(given, recipe_fields, by_several=True)
     run = workspace.train(given["model"], name=given["name"])
     if not workspace.devices.is_chief:
         return

@@ -9,7 +9,7 @@ import time
 import pytest
 
 _COMMAND = "from keras_logitkd.cli.main import main; main()"
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 
 
 def pytest_collection_modifyitems(items):

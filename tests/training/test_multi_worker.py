@@ -185,6 +185,29 @@ def test_wrong_tf_config_is_bad_input(monkeypatch, config):
         cluster.task()
 
 
+@pytest.mark.parametrize("command", ["tune", "cache"])
+def test_other_commands_refuse_several_machines(run_on_tiny, monkeypatch, command):
+    set_task(monkeypatch, {"cluster": CHIEF_AND_WORKER, "task": {"type": "chief", "index": 0}})
+    arguments = ("--student", "wrn-10-1") if command == "tune" else ()
+    code, _, error = run_on_tiny(command, *arguments, "--dataset", "npz:tiny.npz")
+    assert code == 2
+    assert "only train and distill run on several. Unset TF_CONFIG" in error
+
+
+def test_workers_and_tf_config_must_agree(run_on_tiny, monkeypatch):
+    set_task(monkeypatch, {"cluster": CHIEF_AND_WORKER, "task": {"type": "chief", "index": 0}})
+    code, _, error = run_on_tiny("train", "--model", "wrn-10-1", "--workers", "3")
+    assert code == 2
+    assert "'--workers' is 3, but TF_CONFIG names 2" in error
+
+
+@pytest.mark.parametrize("value", ["tpu", "cpu:0", "gpu"])
+def test_wrong_devices_are_one_line(run_on_tiny, value):
+    code, _, error = run_on_tiny("train", "--model", "wrn-10-1", "--devices", value)
+    assert code == 2
+    assert "devices" in error.splitlines()[-1]
+
+
 def test_worker_that_fails_ends_the_others():
     script = "import os, time; time.sleep(9 * ('0}' in os.environ['TF_CONFIG'][-3:])); 1 / 0"
     with pytest.raises(
