@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -53,9 +54,20 @@ class Child:
         """Waits until there is a file of this form below its directory."""
         return self.until(lambda: next(self.directory.glob(pattern), None))
 
+    def kill(self):
+        """Ends it as a power cut would, if it has not ended yet."""
+        self.process.send_signal(signal.SIGKILL)
+        return self.process.wait(_PATIENCE)
+
     def end(self):
         """Waits for its end. Returns the exit code and what it said on stderr."""
         return self.process.wait(_PATIENCE), self.err.read_text()
+
+
+@pytest.fixture(scope="session")
+def launch():
+    """The class `Child`: who starts one ends it."""
+    return Child
 
 
 @pytest.fixture
@@ -70,5 +82,4 @@ def start(tmp_path):
     yield start
     for child in children:
         if child.process.poll() is None:
-            child.process.kill()
-            child.process.wait()
+            child.kill()
