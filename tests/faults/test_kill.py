@@ -9,7 +9,9 @@ import csv
 import json
 import logging
 import os
+import pathlib
 import random
+import resource
 import shutil
 import time
 import zipfile
@@ -50,23 +52,23 @@ _log = logging.getLogger(__name__)
 
 @pytest.fixture(scope="module")
 def whole(launch, tmp_path_factory):
-    """The run that nobody kills: its directory and its seconds."""
+    """The run that nobody kills: its directory and its seconds of processor time."""
     place = tmp_path_factory.mktemp("whole")
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, err = launch(place, COMMAND, THREADS).end()
     assert code == 0, err
-    return place, time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return place, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def moment(number, seconds):
-    """(seconds, file form): by time, uniform over the whole run, or some ms after a file appears.
-
-    Every second one is of each kind, so that a few are of both.
+    """(seconds, file form): by processor time, which does not depend on what else the machine does,
+    uniform over the whole run; every second one some ms after a file appears.
     """
     chance = random.Random(f"{SEED} {number}")
     if number % 2 == 0:
         return chance.uniform(0, seconds), None
-    return chance.choice((0, 0, chance.uniform(0, 0.02))), TRIGGERS[number // 2 % len(TRIGGERS)]
+    return chance.choice((0.0, 0.0, chance.uniform(0, 0.02))), TRIGGERS[number // 2 % len(TRIGGERS)]
 
 
 def wait_for(child, delay, pattern):
@@ -75,9 +77,17 @@ def wait_for(child, delay, pattern):
     while pattern and child.process.poll() is None and time.monotonic() < deadline:
         if next(child.directory.glob(pattern), None):
             break
-    end = time.monotonic() + delay
-    while child.process.poll() is None and time.monotonic() < end:
-        time.sleep(min(0.05, max(0.0, end - time.monotonic())))
+    if pattern:
+        time.sleep(delay)
+        return
+    while child.process.poll() is None and seconds_of(child.process.pid) < delay:
+        time.sleep(0.005)
+
+
+def seconds_of(pid):
+    """The processor time that a process has taken."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def phase_of(place):
@@ -169,7 +179,9 @@ def test_killed_run_resumes_to_the_same_bytes(whole, launch, tmp_path, number):
     progress = RunDirectory(tmp_path / "runs", "student").path.glob("checkpoint-*.json")
     places = ", ".join(sorted(file.stem for file in progress)) or "no checkpoint"
     when = (
-        f"{delay * 1000:.0f} ms after {pattern}" if pattern else f"{delay:.2f} of {seconds:.2f} s"
+        f"{delay * 1000:.0f} ms after {pattern}"
+        if pattern
+        else f"{delay:.2f} of {seconds:.2f} s of processor time"
     )
     _log.warning("kill %d (code %d) at %s: in %s; %s", number, code, when, phase, places)
     check_files(tmp_path)
