@@ -134,6 +134,8 @@ def _one_line(error):
         text = error.format_message()
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        text = str(error) if str(error).startswith("Out of memory") else f"Out of memory: {error}"
     elif isinstance(error, ValueError | OSError | FloatingPointError | cluster.WorkerLostError):
         text = str(error)
     else:

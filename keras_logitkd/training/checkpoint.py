@@ -6,6 +6,7 @@ import keras
 
 from keras_logitkd.training import checkpoint_files, interrupts
 from keras_logitkd.training.checkpoint_files import Progress
+from keras_logitkd.training.guards import check_finite
 
 INTERVAL = 600.0  # seconds
 
@@ -111,6 +112,7 @@ class Checkpointer(keras.callbacks.Callback):
         arrays |= _arrays("optimizer", self.model.optimizer.variables)
         if step:
             arrays |= _arrays("metrics", _metric_variables(self.model))
+        check_finite(arrays)
         seconds = self.seconds_before + time.monotonic() - self._started
         progress = Progress(epoch, step, tuple(self.rows), self.best, self._best_digest, seconds)
         checkpoint_files.save(self.directory, progress, arrays)

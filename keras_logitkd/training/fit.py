@@ -7,7 +7,7 @@ import time
 import keras
 
 from keras_logitkd.layers import to_stock
-from keras_logitkd.training import interrupts
+from keras_logitkd.training import faults, interrupts
 from keras_logitkd.training.devices import ONE_DEVICE
 from keras_logitkd.training.final_numbers import final_numbers
 from keras_logitkd.training.guards import StopAtNonFinite
@@ -66,6 +66,8 @@ def run(
             process trains in it.
         FloatingPointError: If the loss stops being finite.
         WorkerLostError: If another machine is gone.
+        MemoryError: If there is not enough memory.
+        StorageError: If the directory can no longer be written.
     """
     devices.check(settings.recipe)
     if not devices.is_chief:
@@ -76,7 +78,7 @@ def run(
     devices.from_chief("prepare")
     # Refuses before anything is written.
     job = _Run(settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps, devices)
-    with directory.locked(wait):
+    with directory.locked(wait), faults.named(directory.path, settings.recipe.batch_size):
         # Another process may have finished it, or begun a run of that name, meanwhile.
         result = _finished(settings, directory)
         devices.from_chief("train" if result is None else "finished")
@@ -156,7 +158,7 @@ def validate(
             "`validation` must hold out at least one example. "
             f"Received: validation={settings.recipe.validation:g}"
         )
-    with directory.locked():
+    with directory.locked(), faults.named(directory.path, settings.recipe.batch_size):
         seconds = job.train(epochs)
     metrics = {**job.checkpointer.rows[-1], "seconds": seconds}
     return metrics | ({"teacher_seconds": job.logits.seconds} if job.stored else {})

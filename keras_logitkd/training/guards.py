@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 
 _ADVICE = (
     "Lower the learning rate (--learning-rate), or check the data; a --resume of the same settings "
@@ -50,3 +51,17 @@ def _culprit(logs, model):
 
 def _is_finite(layer):
     return all(keras.ops.all(keras.ops.isfinite(variable)) for variable in layer.variables)
+
+
+def check_finite(arrays):
+    """Refuses a state that has numbers that are not finite, so that no checkpoint has.
+
+    Args:
+        arrays: dict of name to array.
+
+    Raises:
+        FloatingPointError: If there is one.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise FloatingPointError(f"The state {name} stopped being finite. {_ADVICE}")

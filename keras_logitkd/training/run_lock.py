@@ -46,7 +46,8 @@ class RunLock:
         try:
             yield self
         finally:
-            self.file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # The directory may be read-only, or gone, by now.
+                self.file.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
 
