@@ -44,8 +44,13 @@ _COLUMNS = (
 
 
 def _row(name, config, result):
-    if config is None:
+    try:
+        return _whole_row(name, config, result)
+    except (AttributeError, KeyError, TypeError, ValueError):  # None, or not what a run writes
         return (name, *[None] * (len(_COLUMNS) - 2), "damaged")
+
+
+def _whole_row(name, config, result):
     finished = result is not None
     return (
         name,

@@ -82,7 +82,7 @@ def print_results(runs):
     for role, (model, run) in runs.items():
         rows.extend(_teacher_row(teacher, run) for teacher in run.teachers)
         rows.append(_row(role, model, run.result))
-        places.append(f"{role} saved as {run.directory.path / run.result['model_file']}")
+        places.append(f"{role} saved as {run.directory.path / run.result.get('model_file', '')}")
     tables.print_table(_COLUMNS, rows)
     for place in places:
         click.echo(place)
@@ -93,7 +93,7 @@ def _row(role, model, result):
         role,
         model,
         tables.percent(result["test_accuracy"]),
-        tables.integer(result["parameters"]),
+        tables.integer(result.get("parameters")),
         tables.percent(result.get("test_agreement")),
         tables.seconds(result.get("seconds")),
     )

@@ -58,11 +58,11 @@ class RunDirectory:
 
     def read_config(self):
         """Returns the run's settings, or None where no run was started."""
-        return read_json(self.config_file)
+        return _with(read_json(self.config_file), "kind", str, self.config_file)
 
     def read_result(self):
         """Returns the final numbers, or None where the run is not finished."""
-        return read_json(self.result_file)
+        return _with(read_json(self.result_file), "test_accuracy", int | float, self.result_file)
 
     @contextlib.contextmanager
     def locked(self, wait=False):
@@ -223,6 +223,13 @@ def read_json(path):
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path} is damaged: it is not a JSON object with entries")
+    return content
+
+
+def _with(content, name, kind, file):
+    """The content of a file, None or with an entry of this kind; ValueError without it."""
+    if content is not None and not isinstance(content.get(name), kind):
+        raise ValueError(f"{file} is damaged: it has no {name}")
     return content
 
 

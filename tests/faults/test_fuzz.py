@@ -1,6 +1,6 @@
 """Bad command lines, configs and files of runs: one line, a documented code, and no damage.
 
-With LOGITKD_FAULTS=full there are 250 inputs of each kind, else a tenth.
+With LOGITKD_FAULTS=full there are 250 inputs of each kind, else 10.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = 250 if os.environ.get("LOGITKD_FAULTS") == "full" else 25
+EXAMPLES = 250 if os.environ.get("LOGITKD_FAULTS") == "full" else 10
 FUZZED = settings(
     max_examples=EXAMPLES,
     derandomize=True,
@@ -174,16 +174,16 @@ def test_damaged_files_of_a_run(place, name):
 
 
 def check_quietly(place, arguments, codes):
-    """As `check`; a command that succeeds may show progress."""
+    """As `check`, where a command may also succeed or report the damage on standard output."""
     keras.backend.clear_session()
     before = fingerprint("runs/r")
     code, out, err = place(*arguments)
     assert code in codes, err
     assert "Traceback" not in err + out
-    if code:
-        lines = [line for line in err.splitlines() if line.startswith("logitkd: ")]
-        assert len(lines) == 1, err
-        assert "unexpected" not in err, err
+    lines = [line for line in err.splitlines() if line.startswith("logitkd: ")]
+    assert len(lines) == 1 if code == 2 else len(lines) <= 1, err
+    assert lines or not code or "damaged" in out, out
+    assert "unexpected" not in err, err
     assert fingerprint("runs/r") == before
 
 

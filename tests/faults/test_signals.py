@@ -133,14 +133,14 @@ def processes_of(text):
     return sum(text in line for line in listed.stdout.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "pattern"),
     [
         (("sequential", "resnet-8-1", "wrn-10-1:mse", "--jobs", "2"), "runs/*/checkpoint-*.json"),
-        pytest.param(
+        (
             ("tune", "--student", "wrn-10-1", "--teacher", "own.keras", "--workers", "2"),
             "runs/*/trials/*/checkpoint-*.json",
-            marks=pytest.mark.slow,
         ),
     ],
 )
