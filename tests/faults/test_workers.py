@@ -38,8 +38,9 @@ def check_same(first, second):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_teacher")
-@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("victim", [0, 1])
 def test_worker_that_is_killed_ends_the_others_and_resumes_to_the_same_bytes(
     start, tmp_path, victim
 ):

@@ -120,7 +120,7 @@ def test_keras_alone_still_fails_under_several_workers():
                 env={**os.environ, "TF_CONFIG": json.dumps(task)},
             )
         )
-    outcomes = [process.communicate(timeout=120)[0] for process in processes]
+    outcomes = [process.communicate(timeout=300)[0] for process in processes]
     assert "OUTCOME" in outcomes[0]
     assert "OUTCOME fits" not in outcomes[0], f"{ISSUE} is fixed"
 
