@@ -100,7 +100,7 @@ def test_second_call_trains_nothing(done, monkeypatch):
     workspace, frame, _ = done
     before = files_of(workspace)
     monkeypatch.setattr(models, "build_network", _must_not)
-    monkeypatch.setattr("keras_logitkd.training.fit.build_network", _must_not)
+    monkeypatch.setattr("keras_logitkd.training.job.build_network", _must_not)
     again = run_sweep(ENTRIES, workspace)
     pd.testing.assert_frame_equal(again, frame[: len(ENTRIES)])
     assert files_of(workspace) == before

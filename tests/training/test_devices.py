@@ -19,12 +19,12 @@ from keras_logitkd.training.devices import ONE_DEVICE, open_devices
 where, spec, cases = sys.argv[1], sys.argv[2], sys.argv[3:]
 two, synchronized = open_devices("cpu:2"), open_devices("cpu:2", sync_batch_norm=True)
 import keras, numpy as np
-from keras_logitkd.training import fit
+from keras_logitkd.training import job
 from keras_logitkd.training.logit_cache import LogitCache
 from keras_logitkd.layers import draw_initial_values
 from keras_logitkd.training.workspace import open_workspace
 
-build_network = fit.build_network
+build_network = job.build_network
 
 
 def without_batch_norm(name, dataset, recipe, seed):
@@ -101,7 +101,7 @@ keras.Sequential(
 results = {}
 for case in cases:
     has_batch_norm = case in ("batch_norm", "synchronized")
-    fit.build_network = build_network if has_batch_norm else without_batch_norm
+    job.build_network = build_network if has_batch_norm else without_batch_norm
     results[case] = [run(f"{case}{i}", **each) for i, each in enumerate(CASES[case])]
 print("RESULTS" + json.dumps(results))
 """

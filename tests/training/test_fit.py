@@ -9,7 +9,7 @@ import pytest
 from keras_logitkd import zoo
 from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.training import fit, models
+from keras_logitkd.training import fit, job, models
 from keras_logitkd.training.run_directory import RunDirectory
 from keras_logitkd.training.settings import RunSettings
 from keras_logitkd.training.teachers import Teacher
@@ -180,7 +180,7 @@ def test_run_killed_while_saving_resumes_without_training(tiny, settings, tmp_pa
 
     directory = RunDirectory(tmp_path, "r")
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "to_stock", die)
+        patch.setattr(job, "to_stock", die)
         with pytest.raises(KilledError):
             fit.run(settings, tiny, directory)
     written = directory.metrics_file.read_bytes()
