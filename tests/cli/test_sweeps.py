@@ -160,7 +160,7 @@ def test_failed_cell_is_exit_code_1_and_the_others_are_there(run_on_tiny, monkey
 def test_unexpected_errors_of_a_cell_are_one_line_and_with_debug_a_traceback(
     run_on_tiny, monkeypatch, caplog, debug
 ):
-    def broken(self, cell):
+    def broken(self, cell, **options):
         raise KeyError("a surprise\nin two lines")
 
     monkeypatch.setattr(Workspace, "run", broken)

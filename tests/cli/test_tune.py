@@ -158,7 +158,7 @@ def test_bad_config_is_one_line_and_exit_code_2(run, content, parts):
     ("arguments", "parts"),
     [
         ((*TUNE, "--losses", ""), ("`losses`", "losses=()")),
-        ((*TUNE, "--losses", "l1"), ("`losses`", "l1")),
+        ((*TUNE, "--losses", "l1"), ("`loss`", "'l1'")),
         ((*TUNE, "--losses", "mse", "--tau-range", "1,2"), ("--tau-range", "--losses")),
         ((*TUNE, "--tau-range", "1"), ("--tau-range", "two numbers")),
         ((*TUNE, "--tau-range", "0,2"), ("`tau_range`", "0 < low < high < inf")),

@@ -20,6 +20,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker("faults")
 
 
+@pytest.fixture(autouse=True)
+def sigint_is_heard():
+    """What a shell puts in the background ignores SIGINT, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Child:
     """One `logitkd` process; what it prints is in files."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from keras_logitkd.cli import main
 from keras_logitkd.cli.progress import TrainingProgress
-from keras_logitkd.training import evaluation, fit, interrupts
+from keras_logitkd.training import evaluation, interrupts, job
 
 QUICK = ("--dataset", "npz:tiny.npz", "--batch-size", "16", "--pad", "0", "--no-flip")
 TRAIN = ("train", "--model", "wrn-10-1", *QUICK, "--epochs", "3")
@@ -99,7 +99,7 @@ def test_training_finishes_its_step_and_continues(
     [
         (TrainingProgress, "on_train_batch_begin", 2),  # the teacher's training
         (evaluation, "averaged_logits", 1),  # the first view
-        (fit, "final_numbers", 2),  # after the student's last epoch
+        (job, "final_numbers", 2),  # after the student's last epoch
     ],
 )
 def test_every_phase_of_a_distillation_continues(run_on_tiny, stop_in, expected, place, name, at):

@@ -56,7 +56,11 @@ def rows_of(directory):
 
 @pytest.mark.parametrize(
     ("loss", "places"),
-    [(STAGED[0], [(0, 1), (1, 0), (2, 1)]), (STAGED[1], [(0, 1), (1, 1)]), (STAGED[2], [(0, 1)])],
+    [
+        (STAGED[0], [(0, 1), (1, 0), (2, 1)]),
+        pytest.param(STAGED[1], [(0, 1), (1, 1)], marks=pytest.mark.slow),
+        pytest.param(STAGED[2], [(0, 1)], marks=pytest.mark.slow),
+    ],
 )
 def test_killed_in_any_stage_it_resumes_to_the_same_bytes(
     tiny, settings, teacher, tmp_path, loss, places

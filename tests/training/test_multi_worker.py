@@ -77,6 +77,7 @@ def check_same(one, two, tolerance=1e-5):
     assert first == second
 
 
+@pytest.mark.slow  # tests/test_readme.py runs two workers each time
 @pytest.mark.usefixtures("own_teacher")
 def test_two_workers_train_as_one_device(tmp_path):
     done = distil("--workers", "2", "--sync-batch-norm", "--runs-dir", "two", "--name", "run")
