@@ -167,6 +167,7 @@ def test_hypermodel_with_stored_logits_scores_what_the_live_teacher_does(tmp_pat
         assert trial.score == score_of(candidate, teacher)
 
 
+@pytest.mark.slow
 def test_hypermodel_under_hyperband_goes_on_from_checkpoints(tmp_path):
     hypermodel = DistillationHyperModel(student_of, dense(7, 32), compile_options=compile_options)
     tuner = keras_tuner.Hyperband(

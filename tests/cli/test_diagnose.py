@@ -47,6 +47,7 @@ def test_what_cannot_be_diagnosed_is_one_line(distilled, tmp_path):
         assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_run_with_a_feature_method_is_diagnosed_as_far_as_that_goes(run_on_tiny):
     train = ("--dataset", "npz:tiny.npz", "--epochs", "1")
     student = ("--student", "wrn-10-1", "--teacher", "wrn-10-1", "--teacher-epochs", "1")

@@ -104,6 +104,7 @@ def test_noise_measures_memorisation(run_on_tiny):
     assert "here/report.md" in out
 
 
+@pytest.mark.slow
 def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run_on_tiny, monkeypatch):
     chain = on_tiny(*CHAIN[:2], *CHAIN[3:])
     code, _, err = run_on_tiny(*chain, "--runs-dir", "whole", "--output", "expected")

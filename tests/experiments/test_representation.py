@@ -51,6 +51,7 @@ def reports(tiny_spec, tmp_path_factory):
     return found, workspace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_numbers_in_table_and_text_are_those_of_an_analysis(name, reports):
     report = reports[0][name]
@@ -84,6 +85,7 @@ def test_numbers_in_table_and_text_are_those_of_an_analysis(name, reports):
         assert verdict.difference.mean == pytest.approx(first - second, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice(reports):
     frames = [report.frame for report in reports[0].values()]
     runs = set(np.concatenate([frame["run"] for frame in frames]))
@@ -95,6 +97,7 @@ def test_nothing_is_trained_twice(reports):
     assert all(len(seconds) == 1 for seconds in times.values())
 
 
+@pytest.mark.slow
 def test_cells_that_failed_leave_the_others(reports, tmp_path):
     report, workspace = reports[0]["figure4"], reports[1]
     frame = report.frame.drop(columns=["logit_distance", "pre_logit_norm"])
@@ -107,6 +110,7 @@ def test_cells_that_failed_leave_the_others(reports, tmp_path):
     assert "MSE" not in pictures[0].alt
 
 
+@pytest.mark.slow
 def test_failure_of_all_has_no_picture(reports, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "keras_logitkd.experiments.sweep.run_cell", lambda workspace, cell: Failure("no luck")

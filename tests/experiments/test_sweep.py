@@ -115,6 +115,7 @@ def files_of(workspace):
     return {file: file.stat().st_mtime_ns for file in files if file.is_file()}
 
 
+@pytest.mark.slow
 def test_killed_worker_loses_its_cell_only_and_the_next_sweep_completes(
     done, tiny_spec, tmp_path, monkeypatch
 ):

@@ -48,6 +48,7 @@ print(json.dumps([run(None), run(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_numbers_of_one_device():
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-2000:]
