@@ -137,6 +137,7 @@ def score_of(candidate, teacher):
     return max(history["val_accuracy"])
 
 
+@pytest.mark.slow
 def test_hypermodel_with_a_live_teacher_scores_what_the_distiller_does(tmp_path):
     teacher = dense(7, 32)
     before = teacher.get_weights()
@@ -401,6 +402,7 @@ def test_bayesian_search_finds_the_peak(workspace, material, monkeypatch):
     assert max(abs(math.log10(tau / 5)) for tau in taus[:6]) > 0.5
 
 
+@pytest.mark.slow
 def test_page_on_tuning_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = pathlib.Path(__file__).parents[1] / "docs" / "tuning.md"

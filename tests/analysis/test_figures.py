@@ -223,6 +223,7 @@ def test_what_has_no_numbers_has_no_picture():
     ]
 
 
+@pytest.mark.slow
 def test_real_runs_have_all_pictures_with_the_same_bytes_twice(opened, tmp_path):
     saved = []
     for folder in ("a", "b"):
