@@ -98,8 +98,18 @@ def _run(arguments):
             traceback.print_exc()
         if isinstance(error, cluster.WorkerLostError) and interrupts.PARENT in os.environ:
             return cluster.LOST  # who launched it knows which worker that was
+        error = _explained(error)
         click.echo(f"logitkd: error: {_one_line(error)}", err=True)
         return _exit_code(error)
+
+
+def _explained(error):
+    """What TensorFlow raised outside a training, as an error that says what happened."""
+    if "tensorflow" not in sys.modules:
+        return error
+    from keras_logitkd.training import faults
+
+    return faults.explained(error) or error
 
 
 def _stopped(cause, arguments):

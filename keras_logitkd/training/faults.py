@@ -1,4 +1,4 @@
-"""What TensorFlow raises while a run works, as errors that say what to do."""
+"""What TensorFlow raises when memory, data or a disk fails, as errors that say what to do."""
 
 import contextlib
 import errno
@@ -11,10 +11,15 @@ from keras_logitkd.data.errors import DataError
 from keras_logitkd.training.run_directory import StorageError
 
 _DATA_ERROR = re.compile(r"DataError: (.+)")
-# What oneDNN's operations say when they cannot allocate, in an AbortedError.
-_NO_MEMORY = ("could not create a primitive", "could not create a memory")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNREADABLE = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError)
+
+_SAID = "Out of memory"  # how an error begins that has been explained
+_TOO_LARGE = re.compile(r"OOM when allocating tensor with shape\[[\d,]*\]")
+_ONEDNN = re.compile(r"Status: (\d+), message: ([^,]+), in file")
+# dnnl_status_t: out of memory, and the runtime error in which an operation ends that finds no
+# memory while it runs (https://github.com/uxlfoundation/oneDNN/issues/914).
+_ONEDNN_NO_MEMORY = ("1", "5")
 
 
 @contextlib.contextmanager
@@ -32,8 +37,6 @@ def named(path, batch_size):
     """
     try:
         yield
-    except MemoryError as error:
-        raise MemoryError(_advice(batch_size)) from error
     except StorageError:
         raise
     except OSError as error:
@@ -42,23 +45,55 @@ def named(path, batch_size):
             place = error.filename or "The logit cache or the run directory"
             raise StorageError(f"{place} cannot be written: {error.strerror}") from error
         raise
-    except tf.errors.OpError as error:
-        text = str(error)
-        if isinstance(error, tf.errors.ResourceExhaustedError) or any(
-            sign in text for sign in _NO_MEMORY
-        ):
-            raise MemoryError(_advice(batch_size)) from error
-        if found := _DATA_ERROR.search(text):
-            raise DataError(found[1].strip()) from error
-        if isinstance(error, _UNREADABLE) and "IteratorGetNext" in text:
-            raise DataError(f"A record of the dataset cannot be read: {_first(text)}") from error
-        raise
+    except (MemoryError, tf.errors.OpError) as error:
+        if (better := explained(error, batch_size)) is None:
+            raise
+        raise better from error
 
 
-def _advice(batch_size):
+def explained(error, batch_size=None):
+    """An error of memory or data with a message that says what happened and what to do.
+
+    Args:
+        error: what was raised.
+        batch_size: examples per step. Defaults to None: it did not happen in a training.
+
+    Returns:
+        A `MemoryError` or a `DataError`, or None where it is something else.
+    """
+    if reason := lack_of_memory(error):
+        return MemoryError(_advice(reason, batch_size))
+    if not isinstance(error, tf.errors.OpError):
+        return None
+    text = str(error)
+    if found := _DATA_ERROR.search(text):
+        return DataError(found[1].strip())
+    if isinstance(error, _UNREADABLE) and "IteratorGetNext" in text:
+        return DataError(f"A record of the dataset cannot be read: {_first(text)}")
+    return None
+
+
+def lack_of_memory(error):
+    """What an error says of too little memory, or None where that is not what it is about."""
+    text = str(error)
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        found = _TOO_LARGE.search(text)
+        return found[0] if found else _first(text)
+    if isinstance(error, tf.errors.AbortedError):
+        found = _ONEDNN.search(text)
+        return f"oneDNN {found[2]}" if found and found[1] in _ONEDNN_NO_MEMORY else None
+    if isinstance(error, MemoryError) and not text.startswith(_SAID):
+        return text or "no room for a Python object"
+    return None
+
+
+def _advice(reason, batch_size):
+    if batch_size is None:
+        return f"{_SAID} ({reason}). Take a smaller network, or smaller images"
     return (
-        f"Out of memory with {batch_size} examples a step. Lower --batch-size, or take a smaller "
-        "network; teachers' logits that are stored (no --no-cache) need no teacher in memory"
+        f"{_SAID} with {batch_size} examples a step ({reason}). Lower --batch-size, or take "
+        "a smaller network; teachers' logits that are stored (no --no-cache) need no teacher in "
+        "memory"
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context as eager_context
 
+from keras_logitkd.training import faults
 from keras_logitkd.training.cluster import WorkerLostError
 
 _JOIN_SECONDS = 300
@@ -86,6 +87,8 @@ def lost_workers():
     try:
         yield
     except _LOST as error:
+        if faults.lack_of_memory(error):  # oneDNN's is an AbortedError, too
+            raise
         reason = error.message.strip().splitlines()[0]
         raise WorkerLostError(
             "Another worker is gone; run all of them again with --resume to go on "

@@ -1,5 +1,6 @@
 """Local files become TFDS datasets with the same arrays, and bad files leave nothing behind."""
 
+import functools
 import gzip
 import io
 import os
@@ -128,6 +129,24 @@ def test_streamed_records_equal_those_in_memory(tmp_path, caplog):
             order = np.array([5, 0, 3])
             batch = other.images.batch(order)
             np.testing.assert_array_equal(one.images.array[order], batch)
+
+
+def test_a_bit_that_turns_after_indexing_is_found_in_its_record(tmp_path):
+    write_idx(tmp_path, train=40)
+    import_dataset("idx", tmp_path, "tiny_set", tmp_path / "store")
+    load = functools.partial(catalog.load, "tiny_set", data_dir=tmp_path / "store", memory_budget=0)
+    images = load().train.images
+    shard, offset, length, _ = images.table[7]
+    file = images.paths[shard]
+    for position in (offset, offset + length - 1):
+        whole = file.read_bytes()
+        file.write_bytes(flip(whole, position))
+        again = load().train.images  # from the kept index: the size is what it was
+        assert again.fingerprint() == images.fingerprint()
+        with pytest.raises(DataError, match=f"^The record at byte {offset - 12} of {file} is dam"):
+            again.load(7)
+        np.testing.assert_array_equal(again.load(6), images.load(6))
+        file.write_bytes(whole)
 
 
 def flip(data, position):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -195,7 +194,7 @@ def test_record_that_breaks_during_a_training_is_named(tmp_path, capsys):
         file.write_bytes(data)
     recipe = Recipe(epochs=1, batch_size=8, validation=0.0, mean=(0.5,), std=(0.5,))
     settings = RunSettings(model="wrn-10-1", dataset="breaking", recipe=recipe)
-    with pytest.raises(DataError, match="^A record of the dataset cannot be read") as caught:
+    with pytest.raises(DataError, match=r"^The record at byte \d+ of .* is damaged") as caught:
         fit.run(settings, dataset, RunDirectory(tmp_path, "r"))
     assert "\n" not in str(caught.value)
 
@@ -213,33 +212,35 @@ main(sys.argv[2:])
 
 @pytest.mark.slow
 def test_too_little_memory_is_one_line_with_advice(tmp_path):
+    """Less and less memory for one training, until TensorFlow says that it is too little.
+
+    It does not always say so: some of oneDNN's kernels use what they did not get, and the process
+    ends with a signal (https://github.com/tensorflow/tensorflow/issues/108621).
+    """
     command = ("train", "--model", "wrn-10-8", "--epochs", "1", "--batch-size", "1400")
-    done = subprocess.run(
-        [sys.executable, "-c", _STARVE, str(1500 * 2**20), *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    said = []
+    for megabytes in (2000, 1700, 1500, 1300, 1100):
+        done = subprocess.run(
+            [sys.executable, "-c", _STARVE, str(megabytes * 2**20), *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        if done.returncode == 1:
+            said.append(one_line_of(done.stderr))
+    assert said
+    for line in said:
+        assert line.startswith("logitkd: error: Out of memory with 1400 examples a step (")
+        assert "Lower --batch-size" in line
+
+
+def test_a_network_larger_than_the_memory_is_one_line(run_on_tiny):
+    code, _, err = run_on_tiny("train", "--model", "wrn-10-20000", *QUICK, "--runs-dir", "none")
+    assert code == 1
+    assert one_line_of(err) == (
+        "logitkd: error: Out of memory (OOM when allocating tensor with shape[3,3,320000,320000]). "
+        "Take a smaller network, or smaller images"
     )
-    assert done.returncode == 1, done.stderr
-    line = one_line_of(done.stderr)
-    assert "Out of memory with 1400 examples a step. Lower --batch-size" in line
-
-
-def test_memory_errors_of_tensorflow_and_numpy_have_one_line(run_on_tiny, monkeypatch):
-    import tensorflow as tf
-
-    for error in (
-        MemoryError("Unable to allocate 14.1 MiB"),
-        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9]"),
-        tf.errors.AbortedError(None, None, "Operation: could not create a primitive, in file x"),
-    ):
-
-        def fails(*arguments, error=error, **named):
-            raise error
-
-        with monkeypatch.context() as patch:
-            patch.setattr(keras.Model, "fit", fails)
-            code, _, err = run_on_tiny(*TRAIN, "--runs-dir", "none")
-        assert code == 1
-        assert "Out of memory with 16 examples a step" in one_line_of(err)
+    assert not pathlib.Path("none").exists()
