@@ -292,11 +292,10 @@ class Distiller(keras.Model):
             logs = self.get_metrics_result()
             return {name: logs[name] for name in logs if name in seen}
         logs = self.compute_metrics(batch.inputs, batch.label, student_logits, batch.sample_weight)
-        own = {*_OWN_METRICS, *(method.name for method in self.features)}
+        own = {*feature_terms.LOGGED, *(method.name for method in self.features)}
         return {name: logs[name] for name in logs if name in seen or name not in own}
 
 
-_OWN_METRICS = ("loss", "hard_loss", "distillation_loss", "agreement")
 _MISSING_TARGETS = {
     "hard_loss": "With alpha={alpha} the hard loss needs labels. Received: targets without labels",
     "distillation_loss": (

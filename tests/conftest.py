@@ -16,6 +16,17 @@ hypothesis.settings.register_profile("undisturbed", deadline=None)
 hypothesis.settings.load_profile("undisturbed")
 
 
+# Modules of which each needs what the conftest.py beside them makes in a minute.
+_TOGETHER = ("html_report",)
+
+
+def pytest_collection_modifyitems(items):
+    """With `--dist loadgroup`, those that share a fixture that takes long run in one process."""
+    for item in items:
+        place = item.path.parent if item.path.parent.name in _TOGETHER else item.path
+        item.add_marker(pytest.mark.xdist_group(f"{place.parent.name}/{place.stem}"))
+
+
 @pytest.fixture(autouse=True)
 def _keras_defaults():
     """Undoes a test's global Keras settings. Does not import Keras for tests that do not."""

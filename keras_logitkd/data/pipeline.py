@@ -107,7 +107,7 @@ def train_batches(
     if views is not None and views < 1:
         raise DataError(f"`views` must be at least 1. Received: views={views}")
     read = _reader(split, augmentation)
-    positions, count, span = np.arange(len(indices)), len(indices), _CHUNK * batch_size
+    positions = np.arange(len(indices))
 
     def plan(epoch):
         view = int(epoch) if views is None else int(epoch) % views
@@ -116,35 +116,14 @@ def train_batches(
         return rows, indices[rows], parameters[indices[rows]], np.int64(view)
 
     def epoch_batches(epoch):
-        rows, order, parameters, view = tf.numpy_function(
-            plan, [epoch], (tf.int64, tf.int64, tf.int64, tf.int64), stateful=False
-        )
-        rows, order = tf.ensure_shape(rows, [None]), tf.ensure_shape(order, [None])
-        parameters, view = tf.ensure_shape(parameters, [None, 3]), tf.ensure_shape(view, [])
-
-        def chunk_batches(begin):
-            end = tf.minimum(begin + span, count)
-            columns = {"index": order[begin:end], "parameters": parameters[begin:end]}
-            columns["view"] = tf.fill(tf.shape(columns["index"]), view)
-            if logits is not None:
-                columns["teacher_logits"] = _rows_of(logits, view, rows[begin:end])
-
-            def cut(start):
-                return {
-                    name: column[start : start + batch_size] for name, column in columns.items()
-                }
-
-            return tf.data.Dataset.range(0, end - begin, batch_size).map(cut)
-
         first = tf.where(epoch == initial_epoch, initial_step * batch_size, 0)
-        begins = tf.data.Dataset.range(tf.cast(first, tf.int64), count, span)
-        return begins.flat_map(chunk_batches)
+        return _planned_batches(plan, epoch, tf.cast(first, tf.int64), batch_size, logits)
 
     def record(columns):
         parameters = columns.pop("parameters")
         return columns | read(columns["index"], parameters)
 
-    steps = steps_per_epoch(count, batch_size)
+    steps = steps_per_epoch(len(indices), batch_size)
     total = max(0, (epochs - initial_epoch) * steps - initial_step)
     stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
     return _in_parallel(stream, record, total, share)
@@ -215,6 +194,36 @@ def cut(batches, share):
         return tf.data.Dataset.range(share.first, share.stop).map(part)
 
     return batches.flat_map(parts)
+
+
+def _planned_batches(plan, epoch, first, batch_size, logits):
+    """The batches of one epoch from example `first` on, without their images and labels.
+
+    `plan` maps an epoch to rows, indices, view parameters and the view, as NumPy values.
+    """
+    import tensorflow as tf
+
+    types = (tf.int64,) * 4
+    rows, index, parameters, view = tf.numpy_function(plan, [epoch], types, stateful=False)
+    rows, index = tf.ensure_shape(rows, [None]), tf.ensure_shape(index, [None])
+    parameters, view = tf.ensure_shape(parameters, [None, 3]), tf.ensure_shape(view, [])
+    span = _CHUNK * batch_size
+
+    def chunk_batches(begin):
+        columns = {"index": index[begin : begin + span]}
+        columns["parameters"] = parameters[begin : begin + span]
+        columns["view"] = tf.fill(tf.shape(columns["index"]), view)
+        if logits is not None:
+            columns["teacher_logits"] = _rows_of(logits, view, rows[begin : begin + span])
+
+        def batch(start):
+            return {name: column[start : start + batch_size] for name, column in columns.items()}
+
+        held = tf.shape(columns["index"], out_type=tf.int64)[0]
+        return tf.data.Dataset.range(0, held, batch_size).map(batch)
+
+    count = tf.shape(rows, out_type=tf.int64)[0]
+    return tf.data.Dataset.range(first, count, span).flat_map(chunk_batches)
 
 
 def _one_pass(indices, batch_size, read, share=None):

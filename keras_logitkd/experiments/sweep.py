@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import gc
 import logging
 
 import keras
@@ -126,9 +125,9 @@ def run_checked(entries, workspace, jobs=1, report=None):
 
 def run_cell(workspace, cell):
     """Runs one cell. Returns its result with the name of the run, or a `Failure`."""
-    # Keras numbers its objects; each run counts from 0, whatever ran before it in this process.
+    # Keras numbers its objects: each run counts from 0, whatever ran before it in this process.
+    # It also frees the memory of those before.
     keras.backend.clear_session()
-    gc.collect()
     try:
         run = workspace.run(cell, wait=True)  # Two sweeps may share cells.
     except Exception as error:  # Whatever it is, the other cells go on, and the table shows it.

@@ -9,12 +9,15 @@ from keras_logitkd.features.taps import Graph, tapped
 from keras_logitkd.features.teacher_models import teacher_with_taps
 from keras_logitkd.inference import for_inference
 
+# What a Distiller logs besides the methods' terms and the metrics of `compile`.
+LOGGED = ("loss", "hard_loss", "distillation_loss", "agreement")
+
 
 def get_all(features):
     """Returns the feature methods that `Distiller(features=...)` names, a list.
 
     Raises:
-        ValueError: If one is not known, or two have the same name.
+        ValueError: If one is not known, or has the name of another one or of what is logged.
     """
     given = [] if features is None else features
     methods = [get(each) for each in (given if isinstance(given, list | tuple) else [given])]
@@ -22,6 +25,11 @@ def get_all(features):
     if len(set(names)) < len(names):
         raise ValueError(
             f"`features` must have different names; give one a `name`. Received: {names}"
+        )
+    if taken := set(names) & set(LOGGED):
+        raise ValueError(
+            f"`features` must not be named as what a Distiller logs ({', '.join(LOGGED)}). "
+            f"Received: {', '.join(taken)}"
         )
     return methods
 

@@ -51,11 +51,9 @@ def check_against_runs(rows):
 
 
 def test_reproduce_table2_from_options_to_files(run_on_tiny):
-    arguments = (
-        "reproduce", "table2", "--epochs", "1", "--teacher-epochs", "1", "--seeds", "0",
-        "--dataset", "digits", "--batch-size", "256", "--teacher", "resnet-8-1",
-        "--pad", "0", "--validation", "0",
-    )  # fmt: skip
+    arguments = on_tiny(
+        "reproduce", "table2", "--teacher", "resnet-8-1", "--teacher-epochs", "1", "--seeds", "0"
+    )
     code, out, err = run_on_tiny(*arguments, "--json")
     assert code == 0, err
     rows = table("results/table2-smoke")

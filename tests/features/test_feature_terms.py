@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_logitkd import Distiller
-from keras_logitkd.features.at import attention_loss
+from keras_logitkd.features.at import AttentionTransfer, attention_loss
 from keras_logitkd.features.taps import tapped
 
 TAPS = ["g1", "g2", "g3"]
@@ -102,6 +102,7 @@ def test_saved_distiller_has_its_method(build, images, tmp_path):
         ("at:mode=both", "`mode` must be one of"),
         ("at:weight_decay=no", "`weight_decay` of at must be a number"),
         (["at", "at"], "must have different names"),
+        (AttentionTransfer(name="agreement"), "must not be named as .* logs .*Received: agreement"),
         (3, "must be a name, a config or a FeatureMethod"),
         ("at:taps=g1/g9", "has no tap 'g9'"),
     ],

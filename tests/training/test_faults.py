@@ -50,15 +50,10 @@ def test_other_errors_stay_what_they_are(error, tmp_path):
     assert caught.value is error
 
 
-def test_what_tensorflow_and_numpy_really_raise():
-    for allocate, said in (
-        (lambda: tf.random.uniform((1 << 23, 1 << 23)), r"shape\[8388608,8388608\]"),
-        (lambda: np.ones((1 << 23, 1 << 23)), "512. TiB"),
-    ):
-        with pytest.raises((tf.errors.ResourceExhaustedError, MemoryError)) as caught:
-            allocate()
-        with pytest.raises(MemoryError, match=said):
-            raise faults.explained(caught.value)
+def test_what_numpy_really_raises():
+    with pytest.raises(MemoryError) as caught:
+        np.ones((1 << 23, 1 << 23))
+    assert "(Unable to allocate 512. TiB" in str(faults.explained(caught.value))
 
 
 def test_an_error_is_explained_once(tmp_path):
