@@ -68,8 +68,8 @@ class WorkerPool:
         finally:
             self._idle.put(worker)
         if reply is None:
-            code = worker.wait()
-            return Failure(f"its process ended with exit code {code}; see {self.log_file}")
+            how = interrupts.ending(worker.wait())
+            return Failure(f"its process ended with {how}; see {self.log_file}")
         return Failure(reply["failure"]) if "failure" in reply else reply["result"]
 
     def _start(self):

@@ -140,8 +140,9 @@ class _Team:
             raise self._lost(*ended[:1])
         if code < 0:
             raise WorkerLostError(
-                f"The chief of {len(self._processes)} workers ended with {_ending(code)}; the "
-                "others were ended, too. Run it again with --resume to go on"
+                f"The chief of {len(self._processes)} workers ended with "
+                f"{interrupts.ending(code)}; the others were ended, too. "
+                "Run it again with --resume to go on"
             )
         return code
 
@@ -150,7 +151,7 @@ class _Team:
             return WorkerLostError("A worker was lost. Run it again with --resume to go on")
         return WorkerLostError(
             f"Worker {rank} of {len(self._processes)} ended with "
-            f"{_ending(self._processes[rank].returncode)}; the others were ended, too. "
+            f"{interrupts.ending(self._processes[rank].returncode)}; the others were ended, too. "
             f"Run it again with --resume to go on. It last said: {self._said(rank)}"
         )
 
@@ -171,10 +172,6 @@ class _Team:
         with open(self._logs[rank], errors="replace") as log:
             lines = log.read().strip().splitlines()
         return lines[-1] if lines else "nothing"
-
-
-def _ending(code):
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _free_ports(count):

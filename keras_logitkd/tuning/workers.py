@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import time
@@ -133,6 +132,6 @@ class _Team:
 
     def _ended(self, name):
         code = self._processes[name].returncode
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = interrupts.ending(code)
         lines = self._log(name).read_text(errors="replace").strip().splitlines() or ["nothing"]
         return f"The process {name} ended with {how}. {self._log(name)} ends with: {lines[-1]}"

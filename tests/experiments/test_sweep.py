@@ -147,7 +147,8 @@ def test_killed_worker_loses_its_cell_only_and_the_next_sweep_completes(
     errors = frame["error"].tolist()
     assert sum(error != "" for error in errors) >= 1, errors
     (lost,) = {error for error in errors if "exit code" in error and "its teacher" not in error}
-    assert lost == f"its process ended with exit code -9; see {pools[0].log_file}"
+    how = "signal SIGKILL (too little memory?)"
+    assert lost == f"its process ended with {how}; see {pools[0].log_file}"
     assert pools[0].log_file.is_file()
     assert all(worker.poll() is not None for worker in pools[0]._all)
 

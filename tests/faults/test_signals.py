@@ -169,6 +169,18 @@ def test_worker_processes_save_what_they_have(run_on_tiny, own_teacher, start, c
         assert json.loads(file.read_text())["checksum"]
 
 
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (3, "exit code 3"),
+        (-signal.SIGTERM, "signal SIGTERM"),
+        (-signal.SIGKILL, "signal SIGKILL (too little memory?)"),
+    ],
+)
+def test_how_a_process_ended(code, how):
+    assert interrupts.ending(code) == how
+
+
 def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
