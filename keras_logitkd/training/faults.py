@@ -15,7 +15,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNREADABLE = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError)
 
 _SAID = "Out of memory"  # how an error begins that has been explained
-_TOO_LARGE = re.compile(r"OOM when allocating tensor with shape\[[\d,]*\]")
+# What TensorFlow says, and what XLA does, to which Keras compiles on GPUs.
+_TOO_LARGE = re.compile(
+    r"OOM when allocating tensor with shape\[[\d,]*\]"
+    r"|Out of memory while trying to allocate [\d.]+ ?\w+"
+)
 _ONEDNN = re.compile(r"Status: (\d+), message: ([^,]+), in file")
 # dnnl_status_t: out of memory, and the runtime error in which an operation ends that finds no
 # memory while it runs (https://github.com/uxlfoundation/oneDNN/issues/914).
@@ -100,4 +104,5 @@ def _advice(reason, batch_size):
 def _first(text):
     """The line of a message that says what happened."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if not line.endswith(":")), "unknown")[:200]
+    said = (line for line in lines if not line.endswith(":") and not line.startswith("<"))
+    return next(said, "unknown")[:200]

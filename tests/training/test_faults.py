@@ -22,7 +22,22 @@ def onednn(status, message):
 NO_MEMORY = [
     (onednn(1, "could not create a primitive"), "oneDNN could not create a primitive"),
     (onednn(5, "could not execute a primitive"), "oneDNN could not execute a primitive"),
-    (tf.errors.ResourceExhaustedError(None, None, "SameWorkerRecvDone"), "SameWorkerRecvDone"),
+    (
+        tf.errors.ResourceExhaustedError(
+            None,
+            None,
+            "Graph execution error:\n\nDetected at node PartitionedCall defined at (most recent "
+            "call last):\n<stack traces unavailable>\nOut of memory while trying to allocate "
+            "68852648264 bytes.\n\t [[{{node PartitionedCall}}]]",
+        ),
+        "Out of memory while trying to allocate 68852648264 bytes",
+    ),
+    (
+        tf.errors.ResourceExhaustedError(
+            None, None, "Graph execution error:\n\n<stack traces unavailable>\nNo space in X"
+        ),
+        "No space in X",
+    ),
     (MemoryError(), "no room for a Python object"),
 ]
 SOMETHING_ELSE = [
