@@ -1,9 +1,10 @@
 """`logitkd distill` on one device, on the CPU as two devices and in two workers: speed and memory.
 
-    python benchmarks/several_devices.py [--epochs 8] [--rounds 2] [--teacher FILE] [--json FILE]
+    python benchmarks/several_devices.py [--epochs 8] [--seeds 3] [--teacher FILE] [--json FILE]
 
-The digits, a WRN-10-1 from a teacher file (by default an untrained one). The arms take turns. Speed
-is the best epoch of all rounds but the first one of each training, in which TensorFlow compiles:
+The digits, a WRN-10-1 from a teacher file (by default an untrained one), with seeds 0, 1 and so on.
+The arms take turns. Accuracies and losses are means and standard deviations over the seeds. Speed
+is the best epoch of all seeds but the first one of each training, in which TensorFlow compiles:
 other work on the machine can only make an epoch slower. Memory is the largest sum over an arm's
 processes of what each has resident, looked at ten times a second.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,10 +30,11 @@ ARMS = {
 COMMAND = "from keras_logitkd.cli.main import main; main()"
 
 
-def distil(arm, arguments, teacher, directory):
+def distil(arm, seed, arguments, teacher, directory):
     """Runs one arm. Returns its result.json with images/s of each epoch, peak and wall time."""
     command = [sys.executable, "-c", COMMAND, "distill", "--student", "wrn-10-1"]
     command += ["--teacher", teacher, "--epochs", str(arguments.epochs), "--name", "run"]
+    command += ["--seed", str(seed)]
     command += ["--runs-dir", directory / arm, *ARMS[arm]]
     started, peak = time.monotonic(), 0
     with (directory / "said").open("w+") as said:
@@ -69,32 +72,37 @@ def resident(process):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--teacher")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     runs = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory() as place:
         teacher = arguments.teacher or untrained(place)
-        for number in range(arguments.rounds):
-            directory = pathlib.Path(place) / str(number)
+        for seed in range(arguments.seeds):
+            directory = pathlib.Path(place) / str(seed)
             directory.mkdir()
             for arm in ARMS:
-                runs[arm].append(distil(arm, arguments, teacher, directory))
+                runs[arm].append(distil(arm, seed, arguments, teacher, directory))
                 print(arm, json.dumps(runs[arm][-1]), file=sys.stderr, flush=True)
     print(
-        "| | test accuracy | images/s, best epoch | peak memory, MB | seconds |\n"
-        "|---|---|---|---|---|"
+        "| | test accuracy (%) | train loss | images/s, best epoch | peak memory, MB | seconds |\n"
+        "|---|---|---|---|---|---|"
     )
     for arm, done in runs.items():
-        accuracies = sorted({f"{100 * run['test_accuracy']:.2f}" for run in done})
+        accuracy = spread([100 * run["test_accuracy"] for run in done], 2)
+        loss = spread([run["train_loss"] for run in done], 3)
         speed = max(speed for run in done for speed in run["speeds"][1:])
         peak, wall = (min(run[name] for run in done) for name in ("peak", "wall"))
-        print(
-            f"| {arm} | {', '.join(accuracies)} | {speed:,.0f} | {peak / 1e6:,.0f} | {wall:.0f} |"
-        )
+        print(f"| {arm} | {accuracy} | {loss} | {speed:,.0f} | {peak / 1e6:,.0f} | {wall:.0f} |")
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(runs, indent=2))
+
+
+def spread(values, digits):
+    """Mean and standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 def untrained(place):

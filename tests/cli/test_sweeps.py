@@ -204,7 +204,7 @@ def test_killed_chain_goes_on_and_ends_with_the_same_table(run_on_tiny, jobs):
     command = [sys.executable, "-c", script, *arguments, "--jobs", jobs]
     killed = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
-    while not any("mse" in str(file) for file in pathlib.Path("runs").glob("*/checkpoint.json")):
+    while not any("mse" in str(file) for file in pathlib.Path("runs").glob("*/checkpoint-*.json")):
         assert killed.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
