@@ -229,6 +229,7 @@ def new_search(workspace, material, **arguments):
     return search
 
 
+@pytest.mark.slow
 def test_trial_is_bit_for_bit_the_run_with_its_settings(workspace, material):
     search = new_search(workspace, material, space=SearchSpace(alpha=(0.5, 1)))
     search.run()

@@ -81,6 +81,7 @@ def test_reproduce_table2_from_options_to_files(run_on_tiny):
     assert table("results/table2-smoke") == rows
 
 
+@pytest.mark.slow
 def test_noise_measures_memorisation(run_on_tiny):
     code, out, err = run_on_tiny(
         *on_tiny(*NOISE), "--noise", "symmetric:0.4", "--noise-seed", "2", "--losses", "ce, kl:1",

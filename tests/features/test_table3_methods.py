@@ -194,6 +194,7 @@ def test_translator_and_encoder_agree_in_shape(build, images, name):
     )
 
 
+@pytest.mark.slow
 def test_boundaries_of_a_batch_are_learned(build, images):
     teacher, student = build("wrn-10-2", 1), build("wrn-10-1")
     method = features.get("ab", seed=1, teacher_bn="moving")

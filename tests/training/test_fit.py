@@ -130,7 +130,11 @@ def test_l2_is_in_the_logged_loss(tiny, settings, tmp_path):
 
 @pytest.mark.parametrize(
     ("epochs_before", "steps", "noise"),
-    [(0, 1, None), (1, 2, None), (1, 1, LabelNoise("symmetric", 0.4))],
+    [
+        (0, 1, None),
+        (1, 2, None),
+        pytest.param(1, 1, LabelNoise("symmetric", 0.4), marks=pytest.mark.slow),
+    ],
 )
 def test_resumed_run_equals_the_uninterrupted_one(
     tiny, distillation, teacher, tmp_path, epochs_before, steps, noise

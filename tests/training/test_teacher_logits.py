@@ -72,6 +72,7 @@ def test_a_run_that_reads_ends_with_the_bits_of_the_run_that_filled(
     assert result["teacher_test_accuracy"] == again["teacher_test_accuracy"]
 
 
+@pytest.mark.slow
 def test_another_seed_and_loss_share_the_store(tiny, settings, teacher, cache, tmp_path):
     fit.run(settings, tiny, RunDirectory(tmp_path, "first"), [teacher], cache)
     other = dataclasses.replace(settings, seed=5, loss="kl:0.5")
