@@ -92,7 +92,8 @@ def open_records(builder, split, image_key, label_key):
         (RecordImages, int32 labels of shape (n,)).
 
     Raises:
-        DataError: if the files are not TFRecords or are damaged.
+        DataError: if the files are not TFRecords, or hold another number of examples.
+        tf.errors.DataLossError: if they are damaged.
     """
     import tensorflow_datasets as tfds
 
@@ -117,10 +118,10 @@ def _index(builder, split, paths, label_key):
                 return archive["records"], archive["labels"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         _log.info("Indexing %s/%s; this reads its files once.", builder.info.full_name, split)
-    table = np.concatenate([_positions(shard, path) for shard, path in enumerate(paths)])
-    labels = _labels(paths, label_key)
+    parts = [_read(shard, path, label_key) for shard, path in enumerate(paths)]
+    table, labels = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     expected = builder.info.splits[split].num_examples
-    if not len(table) == len(labels) == expected:
+    if len(table) != expected:
         raise DataError(
             f"{builder.info.full_name}/{split} must hold {expected} examples. "
             f"Received: {len(table)} in the files"
@@ -129,30 +130,22 @@ def _index(builder, split, paths, label_key):
     return table, labels
 
 
-def _positions(shard, path):
-    """Walks over a TFRecord file: int64 (n, 4) of shard, offset, length and CRC-32 of the data."""
-    rows, position, size = [], 0, path.stat().st_size
-    with open(path, "rb") as file:
-        while position < size:
-            length = int.from_bytes(file.read(_HEADER)[:8], "little")
-            data = file.read(min(length, size))  # a damaged length would be any number
-            rows.append((shard, position + _HEADER, length, zlib.crc32(data)))
-            file.seek(_FOOTER, os.SEEK_CUR)
-            position += _HEADER + length + _FOOTER
-    if position != size:
-        raise DataError(f"The TFRecord file {path} is truncated or damaged.")
-    return np.array(rows, np.int64).reshape(-1, 4)
+def _read(shard, path, label_key):
+    """Reads a TFRecord file once; TensorFlow checks the checksums of its records.
 
-
-def _labels(paths, label_key):
-    """Reads the labels, and with them the checksums of all records."""
+    Returns:
+        (int64 (n, 4) of shard, offset, length and CRC-32 of the data, int32 labels).
+    """
     import tensorflow as tf
 
     wanted = {label_key: tf.io.FixedLenFeature((), tf.int64)}
-    stream = tf.data.TFRecordDataset([os.fspath(path) for path in paths]).batch(256)
-    stream = stream.map(lambda batch: tf.io.parse_example(batch, wanted)[label_key])
-    batches = list(stream.prefetch(tf.data.AUTOTUNE).as_numpy_iterator())
-    return np.concatenate([np.zeros(0, np.int64), *batches]).astype(np.int32)
+    rows, labels, position = [], [np.zeros(0, np.int32)], 0
+    for batch in tf.data.TFRecordDataset(os.fspath(path)).batch(256):
+        labels.append(tf.io.parse_example(batch, wanted)[label_key].numpy().astype(np.int32))
+        for data in batch.numpy():
+            rows.append((shard, position + _HEADER, len(data), zlib.crc32(data)))
+            position += _HEADER + len(data) + _FOOTER
+    return np.array(rows, np.int64).reshape(-1, 4), np.concatenate(labels)
 
 
 def _keep(path, **arrays):
