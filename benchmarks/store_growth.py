@@ -19,7 +19,7 @@ import time
 import measuring
 import numpy as np
 
-from keras_logitkd.logit_store import LogitStore, StoreKey
+from keras_logitkd.storage.logit_store import LogitStore, StoreKey
 
 BASE = {"examples": 60_000, "classes": 100, "views": 1}
 CELLS = (

@@ -18,11 +18,12 @@ import measuring  # before TensorFlow: it sets the environment
 import numpy as np
 
 from keras_logitkd.data import catalog
-from keras_logitkd.training import fit, models, teachers
-from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.recipes import recipe_for
-from keras_logitkd.training.run_directory import RunDirectory
-from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.runs import fit
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.inputs import models, teachers
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.spec.recipes import recipe_for
+from keras_logitkd.runs.spec.settings import RunSettings
 
 OBJECTIVES = ("kl:1", "kl:3", "kl:5", "kl:20", "kl:inf", "mse")
 TEACHER, STUDENT = "wrn-16-2", "wrn-10-1"

@@ -21,7 +21,7 @@ from keras_logitkd.data import pipeline
 from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.dataset import Split
 from keras_logitkd.data.sources import ArrayImages
-from keras_logitkd.logit_store import StoreKey
+from keras_logitkd.storage.logit_store import StoreKey
 from keras_logitkd.zoo.flops import count_flops
 
 BATCH = 128

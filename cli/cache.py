@@ -79,7 +79,7 @@ def prune(store, every, cache_dir, runs_dir):
     """Remove a store, or all; runs compute again what they need."""
     if bool(store) == every:
         raise click.UsageError("name a store or give '--all'")
-    from keras_logitkd.logit_store import LogitStore
+    from keras_logitkd.storage.logit_store import LogitStore
 
     stores = _cache(cache_dir, runs_dir).stores()
     chosen = stores if every else [_find(store, cache_dir, runs_dir)]

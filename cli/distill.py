@@ -152,7 +152,7 @@ def _objective(given, epochs):
 
 
 def _checked_stages(stages, epochs):
-    from keras_logitkd.training.checks import check_stages
+    from keras_logitkd.runs.checks import check_stages
 
     if "@" not in stages:
         raise click.UsageError(

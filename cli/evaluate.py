@@ -21,10 +21,11 @@ def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):
     """Print accuracy, loss, calibration error and agreement of a model file or a run."""
     quiet.load_tensorflow()
     from keras_logitkd.data import catalog, pipeline
-    from keras_logitkd.training import evaluation, models
-    from keras_logitkd.training.recipes import recipe_for
-    from keras_logitkd.training.run_directory import locate_model
-    from keras_logitkd.training.settings import RunSettings
+    from keras_logitkd.runs import evaluation
+    from keras_logitkd.runs.directory.run_directory import locate_model
+    from keras_logitkd.runs.inputs import models
+    from keras_logitkd.runs.spec.recipes import recipe_for
+    from keras_logitkd.runs.spec.settings import RunSettings
 
     file, config = locate_model(file_or_run, runs_dir)
     settings = RunSettings.from_config(config) if config else None

@@ -14,7 +14,7 @@ def run_workers(context, workers):
         context: the command's.
         workers: how many were asked for.
     """
-    from keras_logitkd.training import cluster
+    from keras_logitkd.processes import cluster
 
     task = cluster.task()
     if task is not None and workers not in (1, task.workers):

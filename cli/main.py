@@ -8,8 +8,8 @@ import traceback
 
 import click
 
-from keras_logitkd.training import cluster, interrupts
-from keras_logitkd.training.run_directory import StorageError
+from keras_logitkd.processes import cluster, interrupts
+from keras_logitkd.storage.atomic import StorageError
 
 _COMMANDS = {
     "train": "Train a network on hard labels.",
@@ -107,7 +107,7 @@ def _explained(error):
     """What TensorFlow raised outside a training, as an error that says what happened."""
     if "tensorflow" not in sys.modules:
         return error
-    from keras_logitkd.training import faults
+    from keras_logitkd.runs import faults
 
     return faults.explained(error) or error
 

@@ -42,7 +42,7 @@ def noise(context, **arguments):
     from keras_logitkd.cli import sweeps
     from keras_logitkd.data.noise import parse_noise
     from keras_logitkd.experiments import noise as experiment
-    from keras_logitkd.experiments import report
+    from keras_logitkd.experiments import table_report
 
     noises = [parse_noise(spec, given["noise_seed"]) for spec in given["specs"]]
     workspace = sweeps.sweep_workspace(given, recipe_fields)
@@ -51,7 +51,7 @@ def noise(context, **arguments):
         given["student"], teachers, noises, given["losses"], given["seeds"], given["views"]
     )
     title = f"{given['student']} on wrong labels of {given['dataset']}"
-    story = report.Story(
+    story = table_report.Story(
         title=title,
         what=f"Seeds {', '.join(map(str, given['seeds']))}, labels drawn by seed "
         f"{given['noise_seed']}; validation and test labels are true.",
@@ -59,7 +59,7 @@ def noise(context, **arguments):
         measures=experiment.MEASURES,
         draw=lambda frame, summary: experiment.draw(frame, summary, title),
     )
-    written = report.run(
+    written = table_report.run(
         story,
         entries,
         workspace,

@@ -7,7 +7,7 @@ import typing
 import click
 
 from keras_logitkd.cli import parameters
-from keras_logitkd.training.recipes import Recipe
+from keras_logitkd.runs.spec.recipes import Recipe
 
 
 def distillation_options(command):

@@ -104,7 +104,7 @@ class DeviceNames(click.ParamType):
     name = "devices"
 
     def convert(self, value, param, ctx):
-        from keras_logitkd.training import cluster
+        from keras_logitkd.processes import cluster
 
         try:
             cluster.check_devices(value)

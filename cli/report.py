@@ -25,13 +25,13 @@ def report(what, output, quick, data_dir, cache_dir, runs_dir, as_json):
     pictures, the diagnosis, and the command and versions to run it again. It loads nothing.
     """
     quiet.load_tensorflow()
-    from keras_logitkd import html_report
+    from keras_logitkd import report
     from keras_logitkd.cli import session
 
     def cache(runs):
         return session.cache_at(cache_dir, runs)
 
-    file = html_report.write_page(what, output, runs_dir, data_dir, cache, networks=not quick)
+    file = report.write_page(what, output, runs_dir, data_dir, cache, networks=not quick)
     if as_json:
         tables.print_json({"file": str(file)})
         return

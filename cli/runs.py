@@ -14,7 +14,7 @@ def runs(runs_dir, as_csv, as_json):
     """List the runs in the runs directory with their final numbers."""
     import pandas as pd
 
-    from keras_logitkd.training.run_directory import list_runs
+    from keras_logitkd.runs.directory.run_directory import list_runs
 
     table = pd.DataFrame([_row(*run) for run in list_runs(runs_dir)], columns=_COLUMNS)
     if as_json:

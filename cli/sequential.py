@@ -27,18 +27,18 @@ def sequential(context, **arguments):
     recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps
-    from keras_logitkd.experiments import chain, report
+    from keras_logitkd.experiments import chain, table_report
 
     links = chain.parse_links(given["links"])
     workspace = sweeps.sweep_workspace(given, recipe_fields)
     first = workspace.teachers_named(links[0].model, given["teacher_epochs"])
     entries = chain.chain_entries(first, links[1:], given["seeds"], given["views"])
-    story = report.Story(
+    story = table_report.Story(
         title=f"Chain on {given['dataset']}",
         what=f"{' -> '.join(given['links'])}, seeds {', '.join(map(str, given['seeds']))}.",
         command=sweeps.command_line(),
     )
-    written = report.run(
+    written = table_report.run(
         story,
         entries,
         workspace,

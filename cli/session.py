@@ -7,11 +7,11 @@ import click
 
 from keras_logitkd.cli import tables
 from keras_logitkd.cli.progress import TrainingProgress
-from keras_logitkd.training import cluster, interrupts
-from keras_logitkd.training.devices import open_devices
-from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.models import count_parameters
-from keras_logitkd.training.workspace import open_workspace
+from keras_logitkd.processes import cluster, interrupts
+from keras_logitkd.runs.distribution.devices import open_devices
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.inputs.models import count_parameters
+from keras_logitkd.runs.workspace import open_workspace
 
 _COLUMNS = ("role", "model", "test accuracy", "parameters", "agreement", "seconds")
 

@@ -10,7 +10,7 @@ import click
 
 from keras_logitkd.cli import session, tables
 from keras_logitkd.experiments import sweep
-from keras_logitkd.experiments.schedule import Failure
+from keras_logitkd.experiments.cell_order import Failure
 
 
 def sweep_workspace(given, recipe_fields):

@@ -76,7 +76,7 @@ def tune(context, **arguments):
     quiet.load_tensorflow()
     from keras_logitkd import tuning
     from keras_logitkd.cli import session
-    from keras_logitkd.training import interrupts
+    from keras_logitkd.processes import interrupts
     from keras_logitkd.tuning import workers
 
     member = workers.member()

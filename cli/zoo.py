@@ -20,7 +20,7 @@ def zoo(names, image_size, channels, classes, as_json):
     """List models by name, or those given: trainable parameters and FLOPs of one image."""
     quiet.load_tensorflow()
     from keras_logitkd import zoo as models
-    from keras_logitkd.training.models import count_parameters
+    from keras_logitkd.runs.inputs.models import count_parameters
 
     rows = []
     for name in names or models.list_models():

@@ -5,13 +5,15 @@ Attributes are loaded when first used: importing the package imports neither Ker
 
 import importlib
 
+from keras_logitkd import moved
+
 _HOMES = {
     "DistillationHyperModel": "tuning",
     "Distiller": "distiller",
-    "FusedBatchNormalization": "layers",
-    "LogitStore": "logit_store",
-    "strip_softmax": "logits",
-    "to_stock": "layers",
+    "FusedBatchNormalization": "networks.layers",
+    "LogitStore": "storage.logit_store",
+    "strip_softmax": "networks.endings",
+    "to_stock": "networks.layers",
 }
 _MODULES = (
     "data",
@@ -28,6 +30,8 @@ _MODULES = (
 
 __version__ = "0.1.0"
 __all__ = [*_HOMES, *_MODULES, "__version__"]
+
+moved.install()
 
 
 def __getattr__(name):

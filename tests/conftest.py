@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("undisturbed")
 
 
 # Modules of which each needs what the conftest.py beside them makes in a minute.
-_TOGETHER = ("html_report",)
+_TOGETHER = ("report",)
 
 
 def pytest_collection_modifyitems(items):
@@ -63,7 +63,7 @@ def tiny(tiny_spec):
 @pytest.fixture
 def tiny_recipe():
     """Two short epochs."""
-    from keras_logitkd.training.recipes import Recipe
+    from keras_logitkd.runs.spec.recipes import Recipe
 
     return Recipe(epochs=2, batch_size=16, learning_rate=0.05, pad=1, validation=0.2)
 

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from keras_logitkd.layers import FusedBatchNormalization
+from keras_logitkd.networks.layers import FusedBatchNormalization
 
 
 def image_input(input_shape):

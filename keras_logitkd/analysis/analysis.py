@@ -10,7 +10,7 @@ from keras_logitkd.analysis import selection
 from keras_logitkd.analysis.finished_run import FinishedRun
 from keras_logitkd.analysis.measure import NetworkMeasures, measure
 from keras_logitkd.analysis.penultimate import runner
-from keras_logitkd.inference import for_inference
+from keras_logitkd.networks.inference import for_inference
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ of `Analysis.shown`: one seed of each label. Sources: Kim et al., IJCAI 2021, fo
 import numpy as np
 
 from keras_logitkd.analysis import drawing
-from keras_logitkd.analysis.distribution import common_width
 from keras_logitkd.analysis.measure import MEASURES
 from keras_logitkd.analysis.measurements import shares
+from keras_logitkd.analysis.spread import common_width
 
 FEWEST = 10  # examples in a bin of confidence that is drawn
 MOST_CLASSES = 20

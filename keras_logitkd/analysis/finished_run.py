@@ -8,10 +8,10 @@ import pathlib
 
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
-from keras_logitkd.training import models, teachers
-from keras_logitkd.training.run_data import RunData
-from keras_logitkd.training.run_directory import RunDirectory, locate_model
-from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.runs.directory.run_directory import RunDirectory, locate_model
+from keras_logitkd.runs.inputs import models, teachers
+from keras_logitkd.runs.inputs.run_data import RunData
+from keras_logitkd.runs.spec.settings import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)

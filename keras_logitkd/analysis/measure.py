@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_logitkd.analysis import measurements
-from keras_logitkd.analysis.distribution import Distribution
 from keras_logitkd.analysis.projection import plane_through
-from keras_logitkd.training import evaluation
+from keras_logitkd.analysis.spread import Distribution
+from keras_logitkd.runs import evaluation
 
 # What is measured of every example, as people read it; those of `AGAINST_TEACHER` need a teacher.
 MEASURES = {

@@ -6,7 +6,7 @@ float64 unless said. Formulas are those of Kim et al., IJCAI 2021, whose figures
 
 import numpy as np
 
-from keras_logitkd.training.evaluation import log_softmax, softmax
+from keras_logitkd.runs.evaluation import log_softmax, softmax
 
 
 def logit_sums(logits):

@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_logitkd.analysis import picture, plots
-from keras_logitkd.training.run_directory import replacing
+from keras_logitkd.storage.atomic import replacing
 
 
 def write(analysis, output):

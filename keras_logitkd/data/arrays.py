@@ -9,9 +9,9 @@ import zlib
 import numpy as np
 
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
-from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
-from keras_logitkd.data.unpacking import check_zip
+from keras_logitkd.storage.errors import DataError, one_line
+from keras_logitkd.storage.unpacking import check_zip
 
 HOLD_OUT = 0.2
 

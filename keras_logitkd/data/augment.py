@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_logitkd.data import randomness
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.storage.errors import DataError
 
 _DRAWS = 3
 _ATTEMPTS = 10

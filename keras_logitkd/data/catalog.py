@@ -1,6 +1,6 @@
 """Datasets by specification: `digits`, `npz:PATH`, `folder:PATH` or a TFDS name."""
 
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.storage.errors import DataError
 
 MEMORY_BUDGET = 4 * 2**30
 WELL_KNOWN = ("cifar10", "cifar100", "fashion_mnist", "imagenet2012", "mnist", "svhn_cropped")

@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 
 from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.storage.errors import DataError, one_line
 
 _PIXELS = 3 * 32 * 32
 _LIMIT = 2**30

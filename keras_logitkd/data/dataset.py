@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from keras_logitkd.data import randomness
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.storage.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_logitkd.data.arrays import HOLD_OUT
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
-from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages, StreamedImages
+from keras_logitkd.storage.errors import DataError, one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _GREY_MODES = ("1", "L", "LA")

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.storage.errors import DataError, one_line
 
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",

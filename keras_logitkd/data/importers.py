@@ -5,8 +5,8 @@ import pathlib
 import re
 import tempfile
 
-from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.listing import default_data_dir
+from keras_logitkd.storage.errors import DataError, one_line
 
 FORMATS = ("idx", "cifar", "npz", "folder")
 

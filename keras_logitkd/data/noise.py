@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 
 from keras_logitkd.data import randomness
-from keras_logitkd.data.errors import DataError, one_line
+from keras_logitkd.storage.errors import DataError, one_line
 
 KINDS = ("symmetric", "pair", "matrix")
 _FORMS = "symmetric:RATE, pair:RATE or matrix:PATH.csv"

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from keras_logitkd.data import augment, randomness
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.storage.errors import DataError
 
 _PREFETCH = 4  # steps
 _CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in between

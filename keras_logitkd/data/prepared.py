@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.errors import DataError, one_line
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.storage.errors import DataError, one_line
 
 # The labels of these datasets' own test split are not public.
 _TEST_SPLITS = {"imagenet2012": "validation"}

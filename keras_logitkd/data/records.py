@@ -14,8 +14,8 @@ import zlib
 
 import numpy as np
 
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.sources import StreamedImages
+from keras_logitkd.storage.errors import DataError
 
 _log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import dataclasses
 
 from keras_logitkd.experiments.sweep import Entry
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.teachers import is_file
+from keras_logitkd.runs.inputs.teachers import is_file
+from keras_logitkd.runs.spec.cell import Cell
 
 
 @dataclasses.dataclass(frozen=True)

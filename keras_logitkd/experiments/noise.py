@@ -6,7 +6,7 @@ import math
 from keras_logitkd import features, losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
-from keras_logitkd.training.cell import Cell
+from keras_logitkd.runs.spec.cell import Cell
 
 TEACHER = "teacher"
 MEASURES = {

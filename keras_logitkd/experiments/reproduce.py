@@ -9,15 +9,15 @@ from keras_logitkd.experiments import (
     figure4,
     figure5,
     figure6,
-    report,
     setups,
     table2,
     table3,
     table4,
     table5,
     table6,
+    table_report,
 )
-from keras_logitkd.training.cell import Cell
+from keras_logitkd.runs.spec.cell import Cell
 
 EXPERIMENTS = {
     "table2": table2,
@@ -84,11 +84,11 @@ def reproduce(name, setup, workspace, output, jobs=1, progress=None, command="")
     is_published = setup == published
     setup = dataclasses.replace(setup, recipe=workspace.recipe)
     entries = experiment.entries(setup)
-    story = report.Story(
+    story = table_report.Story(
         title=experiment.TITLE,
         what=_what(setup, entries),
         command=command,
-        measures=getattr(experiment, "MEASURES", report.TEST_ACCURACY),
+        measures=getattr(experiment, "MEASURES", table_report.TEST_ACCURACY),
         claims=experiment.claims(setup),
         paper=experiment.PAPER if is_published else None,
         notes=[
@@ -98,7 +98,7 @@ def reproduce(name, setup, workspace, output, jobs=1, progress=None, command="")
         draw=_drawing(experiment, setup),
         study=_study(experiment, workspace),
     )
-    return report.run(story, entries, workspace, output, jobs, progress)
+    return table_report.run(story, entries, workspace, output, jobs, progress)
 
 
 def _drawing(experiment, setup):

@@ -3,9 +3,9 @@
 import dataclasses
 
 from keras_logitkd import zoo
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.recipes import Recipe
-from keras_logitkd.training.teachers import is_file
+from keras_logitkd.runs.inputs.teachers import is_file
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.recipes import Recipe
 
 SCALES = ("smoke", "small", "paper")
 

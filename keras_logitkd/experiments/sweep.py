@@ -7,10 +7,10 @@ import logging
 import keras
 import pandas as pd
 
-from keras_logitkd.experiments.schedule import Failure, in_order, run_all
+from keras_logitkd.experiments.cell_order import Failure, in_order, run_all
 from keras_logitkd.experiments.worker_pool import WorkerPool
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.checks import check_cells
+from keras_logitkd.runs.checks import check_cells
+from keras_logitkd.runs.spec.cell import Cell
 
 _log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Table 3: matching logits beside matching features, boundaries, attention and gradients."""
 
-from keras_logitkd.experiments.report import TEST_ACCURACY
 from keras_logitkd.experiments.statistics import Claim
 from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.experiments.table_report import TEST_ACCURACY
 
 TITLE = "Table 3: test accuracy by method"
 SKD = "skd (alpha 0.1, tau 5)"

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-from keras_logitkd.training import interrupts
+from keras_logitkd.processes import interrupts
 
 
 def main():
@@ -50,15 +50,15 @@ def _read(messages):
 
 def _open(config):
     # Imported here: what TensorFlow says while it loads belongs after the redirection above.
-    from keras_logitkd.training.workspace import Workspace
+    from keras_logitkd.runs.workspace import Workspace
 
     return Workspace.from_config(config)
 
 
 def _run(workspace, config):
-    from keras_logitkd.experiments.schedule import Failure
+    from keras_logitkd.experiments.cell_order import Failure
     from keras_logitkd.experiments.sweep import run_cell
-    from keras_logitkd.training.cell import Cell
+    from keras_logitkd.runs.spec.cell import Cell
 
     outcome = run_cell(workspace, Cell.from_config(config))
     if isinstance(outcome, Failure):

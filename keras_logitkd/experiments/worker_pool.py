@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from keras_logitkd.experiments.schedule import Failure
-from keras_logitkd.training import interrupts
+from keras_logitkd.experiments.cell_order import Failure
+from keras_logitkd.processes import interrupts
 
 _PATIENCE = 60.0  # seconds in which a worker has to finish its step and its checkpoint
 

@@ -5,7 +5,7 @@ import keras
 from keras_logitkd.features.checks import check_choice, check_number
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.features.weights import WeightSchedule
-from keras_logitkd.layers import FusedBatchNormalization, draw_initial_values
+from keras_logitkd.networks.layers import FusedBatchNormalization, draw_initial_values
 
 STATISTICS = ("moving", "batch")
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_logitkd.features.taps import tapped
-from keras_logitkd.inference import for_inference
+from keras_logitkd.networks.inference import for_inference
 
 
 def teacher_with_taps(model, taps, statistics="moving"):

@@ -7,7 +7,7 @@ from keras_logitkd.features.registry import get
 from keras_logitkd.features.stages import TRAINS
 from keras_logitkd.features.taps import Graph, tapped
 from keras_logitkd.features.teacher_models import teacher_with_taps
-from keras_logitkd.inference import for_inference
+from keras_logitkd.networks.inference import for_inference
 
 # What a Distiller logs besides the methods' terms and the metrics of `compile`.
 LOGGED = ("loss", "hard_loss", "distillation_loss", "agreement")

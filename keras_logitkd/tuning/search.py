@@ -8,10 +8,11 @@ import io
 import logging
 import time
 
-from keras_logitkd.training.checkpoint_files import copy_newest
-from keras_logitkd.training.run_directory import RunDirectory, read_json, replacing, write_json
-from keras_logitkd.training.settings import differing_settings
-from keras_logitkd.tuning import report, workers
+from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.spec.settings import differing_settings
+from keras_logitkd.storage.atomic import read_json, replacing, write_json
+from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import SearchSpace
 from keras_logitkd.tuning.tuner import METHODS, OBJECTIVE, PROJECT, TrialTuner, make_oracle
 
@@ -58,7 +59,7 @@ class Search:
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
         self.teachers = workspace.teachers(cell)
         self.settings = workspace.settings(cell, self.teachers)
-        default = f"tune-{method}-{student}-{report.digest(self.to_config())}"
+        default = f"tune-{method}-{student}-{outcomes.digest(self.to_config())}"
         self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
         self.path = self.directory.path
 
@@ -117,7 +118,7 @@ class Search:
             if count == 1:
                 self.join()
             else:
-                told = {row["trial"] for row in self.rows() if row["status"] != report.UNFINISHED}
+                told = {row["trial"] for row in self.rows() if row["status"] != outcomes.UNFINISHED}
                 workers.run_members(
                     command, count, self.path, lambda lines: self._tell(lines, told), [lock]
                 )
@@ -137,16 +138,16 @@ class Search:
 
     def rows(self):
         """Returns a dict for each trial: the columns of trials.csv."""
-        return report.trial_rows(self.path / PROJECT, self.space, self.settings.recipe.epochs)
+        return outcomes.trial_rows(self.path / PROJECT, self.space, self.settings.recipe.epochs)
 
     def finish(self):
         """Writes trials.csv and best.json. Returns the content of the latter; raises as `run`."""
         rows = self.write_table()
-        if unfinished := [row["trial"] for row in rows if row["status"] == report.UNFINISHED]:
+        if unfinished := [row["trial"] for row in rows if row["status"] == outcomes.UNFINISHED]:
             raise workers.WorkerError(
                 f"Trials {unfinished} of {self.path} are unfinished. Run the same command again"
             )
-        best = report.best_of(rows)
+        best = outcomes.best_of(rows)
         if best is None:
             raise FloatingPointError(
                 f"None of {len(rows)} trials in {self.path} came to an end with finite numbers. "
@@ -155,8 +156,10 @@ class Search:
         for row in rows:
             self._trial_directory(row["trial"]).finish(row)
         content = {
-            "options": report.options_of(self.workspace, self.settings, self.teacher_epochs, best),
-            "search": report.summary_of(rows, best, self.method, self.path),
+            "options": outcomes.options_of(
+                self.workspace, self.settings, self.teacher_epochs, best
+            ),
+            "search": outcomes.summary_of(rows, best, self.method, self.path),
         }
         write_json(self.path / "best.json", content)
         return content
@@ -165,7 +168,7 @@ class Search:
         """Writes trials.csv as far as it is known. Returns its rows."""
         rows = self.rows()
         with replacing(self.path / "trials.csv") as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, report.COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, outcomes.COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         return rows
@@ -191,18 +194,18 @@ class Search:
             self._trial_directory(trial.trial_id).finish(row)
         if workers.member() is None:
             self.write_table()
-            _log.info("%s", report.line_of(row))
+            _log.info("%s", outcomes.line_of(row))
 
     def _tell(self, lines, told):
         """Logs what is new: some lines, and the trials that have ended."""
         for line in lines:
             _log.warning("%s", line)
-        ended = [row for row in self.rows() if row["status"] != report.UNFINISHED]
+        ended = [row for row in self.rows() if row["status"] != outcomes.UNFINISHED]
         for row in ended:
             if row["trial"] not in told:
                 told.add(row["trial"])
                 self.write_table()
-                _log.info("%s", report.line_of(row))
+                _log.info("%s", outcomes.line_of(row))
 
     def _trial_directory(self, trial_id):
         return RunDirectory.at(self.path / PROJECT / f"trial_{trial_id}")

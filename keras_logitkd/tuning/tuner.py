@@ -6,7 +6,7 @@ import pathlib
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 
-from keras_logitkd.training.run_directory import write_json
+from keras_logitkd.storage.atomic import write_json
 
 OBJECTIVE = "val_accuracy"
 METHODS = ("random", "grid", "bayesian", "hyperband")

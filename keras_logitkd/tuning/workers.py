@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from keras_logitkd.training import interrupts
+from keras_logitkd.processes import interrupts
 
 MEMBER = "KERASTUNER_TUNER_ID"
 CHIEF = "chief"

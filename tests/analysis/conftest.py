@@ -1,8 +1,8 @@
 import pytest
 
 from keras_logitkd.analysis.finished_run import open_run
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.workspace import open_workspace
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.workspace import open_workspace
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from keras_logitkd.analysis.analysis import analyze, summarize
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.analysis.selection import checked_classes, labels_of, order_of
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.training.recipes import Recipe
-from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.runs.spec.settings import RunSettings
 
 
 @pytest.fixture(scope="module")

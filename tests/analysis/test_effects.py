@@ -14,8 +14,8 @@ from keras_logitkd.analysis import measurements
 from keras_logitkd.analysis.analysis import analyze
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.analysis.penultimate import runner
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.workspace import open_workspace
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.workspace import open_workspace
 
 FIT = {"batch_size": 128, "epochs": 15, "shuffle": False, "verbose": 0}
 

@@ -6,8 +6,8 @@ import pytest
 
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.workspace import Workspace
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.workspace import Workspace
 
 
 @pytest.fixture

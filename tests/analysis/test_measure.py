@@ -5,7 +5,7 @@ import pytest
 
 from keras_logitkd.analysis import measurements
 from keras_logitkd.analysis.measure import AGAINST_TEACHER, MEASURES, ClassVectors, measure
-from keras_logitkd.training import evaluation
+from keras_logitkd.runs import evaluation
 
 COUNT, CLASSES, FEATURES = 203, 6, 9
 

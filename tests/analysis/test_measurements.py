@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax as scipy_softmax
 
 from keras_logitkd.analysis import measurements, projection
-from keras_logitkd.training import evaluation
+from keras_logitkd.runs import evaluation
 
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = RNG.normal(scale=3, size=(2, 50, 7)).astype("float32")

@@ -5,7 +5,7 @@ import pytest
 import keras_logitkd
 from keras_logitkd import zoo
 from keras_logitkd.analysis.penultimate import runner, with_pre_logits
-from keras_logitkd.inference import for_inference
+from keras_logitkd.networks.inference import for_inference
 
 layers = keras.layers
 

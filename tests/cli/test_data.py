@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from keras_logitkd.cli.data import data
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.storage.errors import DataError
 
 
 def run(*arguments, **settings):

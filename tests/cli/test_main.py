@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd.cli import main
-from keras_logitkd.training.models import load_model
+from keras_logitkd.runs.inputs.models import load_model
 
 QUICK = ["--epochs", "1", "--batch-size", "128", "--no-flip", "--pad", "0"]
 

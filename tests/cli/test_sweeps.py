@@ -14,8 +14,8 @@ import pytest
 
 from keras_logitkd import losses
 from keras_logitkd.experiments import sweep
-from keras_logitkd.experiments.schedule import Failure
-from keras_logitkd.training.workspace import Workspace
+from keras_logitkd.experiments.cell_order import Failure
+from keras_logitkd.runs.workspace import Workspace
 
 QUICK = ("--epochs", "1", "--batch-size", "16", "--pad", "0", "--no-flip", "--validation", "0")
 CHAIN = ("sequential", "resnet-8-1", "wrn-10-1:kl:3", "wrn-10-1:mse", "--teacher-epochs", "1")
@@ -117,7 +117,7 @@ def test_interrupted_chain_goes_on_and_ends_with_the_same_table(run_on_tiny, mon
             raise KeyboardInterrupt
         return on_epoch_end(self, epoch, logs)
 
-    checkpointer = sys.modules["keras_logitkd.training.checkpoint"].Checkpointer
+    checkpointer = sys.modules["keras_logitkd.runs.checkpointing.checkpointer"].Checkpointer
     on_epoch_end = checkpointer.on_epoch_end
     with monkeypatch.context() as patch:
         patch.setattr(checkpointer, "on_epoch_end", interrupted)

@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from keras_logitkd.data import pipeline
-from keras_logitkd.training.workspace import Workspace
+from keras_logitkd.runs.workspace import Workspace
 
 QUICK = ("--epochs", "1", "--batch-size", "256", "--views", "1")
 TUNE = ("tune", "--student", "wrn-10-1", "--teacher", "t.keras", *QUICK)

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_logitkd.data import augment
 from keras_logitkd.data.augment import Augmentation
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(2)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keras_logitkd.data import catalog
 from keras_logitkd.data.arrays import as_uint8
-from keras_logitkd.data.errors import DataError
+from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (20, 4, 5, 3), dtype=np.uint8)

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_logitkd.data.dataset import Split, draw_part, split_validation
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.sources import ArrayImages
 from keras_logitkd.data.statistics import channel_statistics
+from keras_logitkd.storage.errors import DataError
 
 label_lists = st.lists(st.integers(0, 6), min_size=1, max_size=200)
 fractions = st.floats(0, 0.99)

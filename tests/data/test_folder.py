@@ -6,8 +6,8 @@ from PIL import Image
 
 from keras_logitkd.data import augment, catalog, pipeline
 from keras_logitkd.data.augment import Augmentation
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.statistics import channel_statistics
+from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(1)
 

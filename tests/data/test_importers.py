@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from keras_logitkd.data import catalog, listing
 from keras_logitkd.data.cifar import load_cifar
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.idx import FASHION_MNIST_CLASSES, load_idx, read_idx
 from keras_logitkd.data.importers import import_dataset
+from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(4)
 FASHION = "/usr/share/datasets/fashion-mnist"

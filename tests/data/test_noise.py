@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_logitkd.data import randomness
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.noise import LabelNoise, apply_noise, parse_noise
+from keras_logitkd.storage.errors import DataError
 
 ROWS = ((0.5, 0.25, 0.25), (0.0, 1.0, 0.0), (0.3, 0.3, 0.4))
 seeds = st.integers(-(2**40), 2**40)

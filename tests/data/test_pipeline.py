@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from keras_logitkd.data import augment, pipeline
 from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.dataset import Split
-from keras_logitkd.data.errors import DataError
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.storage.errors import DataError
 
 CROPS = Augmentation(pad=2, flip=True)
 seeds = st.integers(0, 2**63)

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from keras_logitkd.experiments import sweep
-from keras_logitkd.experiments.schedule import Failure
-from keras_logitkd.training.workspace import open_workspace
+from keras_logitkd.experiments.cell_order import Failure
+from keras_logitkd.runs.workspace import open_workspace
 
 QUICK = {"epochs": 1, "batch_size": 16, "learning_rate": 0.05, "pad": 1, "validation": 0.2}
 

@@ -3,9 +3,9 @@
 import pytest
 
 from keras_logitkd.experiments.chain import Link, chain_entries, parse_links
-from keras_logitkd.experiments.report import Story, run
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.teachers import Teacher
+from keras_logitkd.experiments.table_report import Story, run
+from keras_logitkd.runs.inputs.teachers import Teacher
+from keras_logitkd.runs.spec.cell import Cell
 
 LARGE = Cell("wrn-28-4")
 LINKS = [Link("wrn-16-4", "kl:3"), Link("wrn-16-2", "mse")]

@@ -5,11 +5,11 @@ import math
 import pytest
 
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.experiments import noise, report
+from keras_logitkd.experiments import noise, table_report
 from keras_logitkd.experiments.noise import noise_entries
 from keras_logitkd.experiments.statistics import summarize
 from keras_logitkd.experiments.sweep import run_sweep
-from keras_logitkd.training.cell import Cell
+from keras_logitkd.runs.spec.cell import Cell
 
 HALF, FIFTH = LabelNoise("symmetric", 0.5), LabelNoise("pair", 0.2, seed=1)
 CLEAN = Cell("wrn-16-1")
@@ -80,8 +80,8 @@ def test_without_a_temperature_means_are_drawn(workspace, untrained):
 
 def test_report_has_a_table_for_each_measure(workspace, untrained, tmp_path):
     entries = noise_entries("wrn-10-1", (CLEAN,), [HALF], ["ce", "kl:1"], (0, 1))
-    story = report.Story("Noise", "Two objectives.", measures=noise.MEASURES)
-    written = report.run(story, entries, workspace, tmp_path / "out")
+    story = table_report.Story("Noise", "Two objectives.", measures=noise.MEASURES)
+    written = table_report.run(story, entries, workspace, tmp_path / "out")
     text = written.files["markdown"].read_text()
     for heading in noise.MEASURES.values():
         assert f"## {heading}" in text
@@ -94,5 +94,7 @@ def test_a_rate_of_0_has_no_memorisation_and_says_so(workspace, untrained, tmp_p
     entries = noise_entries("wrn-10-1", (CLEAN,), [LabelNoise("pair", 0)], ["ce"], (0,))
     untrained.accuracies = {}
     frame = run_sweep(entries, workspace).assign(memorisation=math.nan)
-    written = report.write(report.Story("N", "", measures=noise.MEASURES), frame, tmp_path / "out")
+    written = table_report.write(
+        table_report.Story("N", "", measures=noise.MEASURES), frame, tmp_path / "out"
+    )
     assert "| pair 0 | - | - |" in written.files["markdown"].read_text()

@@ -9,9 +9,9 @@ import pytest
 from keras_logitkd.analysis.analysis import analyze
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.experiments import figure2, figure4, figure5, reproduce, setups, table2
-from keras_logitkd.experiments.schedule import Failure
-from keras_logitkd.training.recipes import recipe_for
-from keras_logitkd.training.workspace import open_workspace
+from keras_logitkd.experiments.cell_order import Failure
+from keras_logitkd.runs.spec.recipes import recipe_for
+from keras_logitkd.runs.workspace import open_workspace
 
 PICTURES = {
     "figure2": ["logit_sums", "logit_sum_shift"],

@@ -11,11 +11,11 @@ from PIL import Image
 from keras_logitkd import features, zoo
 from keras_logitkd.cli.reproduce import _NAMES
 from keras_logitkd.experiments import reproduce, setups
+from keras_logitkd.experiments.cell_order import Failure, in_order
 from keras_logitkd.experiments.reproduce import EXPERIMENTS, setup_of, with_fields
-from keras_logitkd.experiments.schedule import Failure, in_order
 from keras_logitkd.experiments.statistics import paired_difference
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.recipes import recipe_for
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.recipes import recipe_for
 
 SCALES = [*itertools.product(EXPERIMENTS, setups.SCALES)]
 # Kim et al., IJCAI 2021, typed from the paper a second time.

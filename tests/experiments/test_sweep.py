@@ -15,14 +15,14 @@ import pytest
 
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.experiments import sweep
-from keras_logitkd.experiments.schedule import Failure
+from keras_logitkd.experiments.cell_order import Failure
 from keras_logitkd.experiments.sweep import COLUMNS, RESULTS, Entry, run_sweep
 from keras_logitkd.experiments.worker_pool import WorkerPool
-from keras_logitkd.training import models
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.recipes import Recipe
-from keras_logitkd.training.workspace import Workspace, open_workspace
+from keras_logitkd.runs.inputs import models
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.runs.workspace import Workspace, open_workspace
 
 RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=0.05, pad=1, validation=0.2)
 BROKEN = RECIPE.replace(learning_rate=1e20)
@@ -100,7 +100,7 @@ def test_second_call_trains_nothing(done, monkeypatch):
     workspace, frame, _ = done
     before = files_of(workspace)
     monkeypatch.setattr(models, "build_network", _must_not)
-    monkeypatch.setattr("keras_logitkd.training.job.build_network", _must_not)
+    monkeypatch.setattr("keras_logitkd.runs.job.build_network", _must_not)
     again = run_sweep(ENTRIES, workspace)
     pd.testing.assert_frame_equal(again, frame[: len(ENTRIES)])
     assert files_of(workspace) == before

@@ -13,11 +13,11 @@ from PIL import Image
 
 from keras_logitkd.cli.progress import TrainingProgress
 from keras_logitkd.data import catalog
-from keras_logitkd.data.errors import DataError
-from keras_logitkd.training import fit
-from keras_logitkd.training.recipes import Recipe
-from keras_logitkd.training.run_directory import RunDirectory
-from keras_logitkd.training.settings import RunSettings
+from keras_logitkd.runs import fit
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.runs.spec.settings import RunSettings
+from keras_logitkd.storage.errors import DataError
 
 QUICK = ("--dataset", "npz:tiny.npz", "--batch-size", "16", "--pad", "0", "--no-flip")
 TRAIN = ("train", "--model", "wrn-10-1", *QUICK, "--epochs", "3", "--name", "r")

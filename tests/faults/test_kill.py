@@ -20,8 +20,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.logit_store import LogitStore
-from keras_logitkd.training.run_directory import RunDirectory
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.storage.logit_store import LogitStore
 
 KILLS = 50 if os.environ.get("LOGITKD_FAULTS") == "full" else 5
 SEED = int(os.environ.get("LOGITKD_FAULTS_SEED", "0"))

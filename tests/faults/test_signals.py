@@ -12,7 +12,8 @@ import pytest
 
 from keras_logitkd.cli import main
 from keras_logitkd.cli.progress import TrainingProgress
-from keras_logitkd.training import evaluation, interrupts, job
+from keras_logitkd.processes import interrupts
+from keras_logitkd.runs import evaluation, job
 
 QUICK = ("--dataset", "npz:tiny.npz", "--batch-size", "16", "--pad", "0", "--no-flip")
 TRAIN = ("train", "--model", "wrn-10-1", *QUICK, "--epochs", "3")

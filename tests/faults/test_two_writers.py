@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from keras_logitkd.training.run_directory import RunDirectory, StorageError
-from keras_logitkd.training.run_lock import LockedError, RunLock
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.storage.atomic import StorageError
+from keras_logitkd.storage.lock import LockedError, RunLock
 
 TRAIN = ("train", "--model", "wrn-10-1", "--dataset", "npz:tiny.npz", "--batch-size", "16")
 NAMED = (*TRAIN, "--epochs", "60", "--name", "r")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd import zoo
-from keras_logitkd.layers import draw_initial_values
+from keras_logitkd.networks.layers import draw_initial_values
 
 
 def _value_and_gradients(loss, teacher, student):

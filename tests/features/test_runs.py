@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.training import fit, models
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.run_directory import RunDirectory
-from keras_logitkd.training.run_stages import run_stages
-from keras_logitkd.training.settings import RunSettings
-from keras_logitkd.training.teachers import Teacher
+from keras_logitkd.runs import fit
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.inputs import models
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.inputs.teachers import Teacher
+from keras_logitkd.runs.run_stages import run_stages
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.settings import RunSettings
 
 # Steps of the first stage, of one epoch, and of two epochs after it.
 STAGED = ["ab:init_epochs=1", "ft:init_epochs=1", "fitnets:mode=two_stage,init_epochs=1"]

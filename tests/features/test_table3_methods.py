@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_logitkd import Distiller, features
-from keras_logitkd.batch import Batch
+from keras_logitkd.distiller.batch import Batch
 from keras_logitkd.features.ab import boundary_agreement, boundary_loss
 from keras_logitkd.features.overhaul import negative_margin
 from keras_logitkd.features.taps import tapped

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd import zoo
-from keras_logitkd.layers import FusedBatchNormalization
+from keras_logitkd.networks.layers import FusedBatchNormalization
 
 
 def count_trainable(model):

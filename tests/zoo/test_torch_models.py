@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd import zoo
-from keras_logitkd.layers import to_stock
+from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.zoo.torch_weights import load_state_dict, read_state_dict
 
 pytestmark = pytest.mark.torch

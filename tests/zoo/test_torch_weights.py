@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd import zoo
-from keras_logitkd.layers import to_stock
+from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.zoo.torch_weights import keras_layer, load_state_dict, read_state_dict
 
 STATISTICS = {"running_mean": "moving_mean", "running_var": "moving_variance"}

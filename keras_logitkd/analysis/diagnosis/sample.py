@@ -8,10 +8,11 @@ import numpy as np
 from keras_logitkd import features, losses
 from keras_logitkd.analysis.finished_run import FinishedRun
 from keras_logitkd.data import pipeline
-from keras_logitkd.training import evaluation, models
-from keras_logitkd.training.hard_loss import SmoothedCrossentropy
-from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.teacher_logits import EVALUATION_BATCH, TeacherLogits
+from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
+from keras_logitkd.runs import evaluation
+from keras_logitkd.runs.inputs import models
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.inputs.teacher_logits import EVALUATION_BATCH, TeacherLogits
 
 EXAMPLES = 2000  # of the training set, and of the test set, at most
 _BATCH = 128

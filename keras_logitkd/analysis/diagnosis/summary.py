@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_logitkd.training.run_directory import RunDirectory
+from keras_logitkd.runs.directory.run_directory import RunDirectory
 
 
 def standing(run):

@@ -11,10 +11,10 @@ from keras_logitkd.analysis.diagnosis.sample import Sample
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.data import catalog
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.training.cell import Cell
-from keras_logitkd.training.logit_cache import LogitCache
-from keras_logitkd.training.recipes import Recipe
-from keras_logitkd.training.workspace import Workspace
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.runs.workspace import Workspace
 
 RECIPE = Recipe(
     epochs=20, batch_size=16, learning_rate=0.05, pad=0, validation=0.0, lr_drops=(0.4, 0.6)

@@ -6,8 +6,8 @@ import pytest
 
 from keras_logitkd.analysis.diagnosis import CHECKS, OK, PROBLEM, WARNING, diagnose, standing
 from keras_logitkd.analysis.finished_run import open_run
-from keras_logitkd.training import models
-from keras_logitkd.training.workspace import Workspace
+from keras_logitkd.runs.inputs import models
+from keras_logitkd.runs.workspace import Workspace
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""What a teacher, a student and a hard loss must be to go together."""
+
+import keras
+
+from keras_logitkd import losses
+from keras_logitkd.networks.endings import ends_in_softmax
+
+
+def hard_loss(loss):
+    """Returns the hard loss on logits that `compile(loss=...)` names, or raises ValueError."""
+    named = {
+        None: keras.losses.SparseCategoricalCrossentropy,
+        "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    }
+    if loss is None or isinstance(loss, str):
+        if loss not in named:
+            raise ValueError(
+                "`loss` must be a keras.losses.Loss on logits or one of "
+                f"{[name for name in named if name]}. Received: loss={loss!r}"
+            )
+        return named[loss](from_logits=True)
+    if not isinstance(loss, keras.losses.Loss):
+        raise ValueError(f"`loss` must be a keras.losses.Loss instance. Received: loss={loss!r}")
+    if getattr(loss, "from_logits", True) is False:
+        raise ValueError(
+            "`loss` must take logits: the student returns them. Pass from_logits=True to "
+            f"{type(loss).__name__}. Received: from_logits=False"
+        )
+    return loss
+
+
+def distillation_loss(loss, features):
+    """Returns the loss that `Distiller(distillation_loss=...)` names, or raises ValueError.
+
+    Args:
+        loss: what `losses.get` reads, or None, which leaves the feature methods alone.
+        features: list of feature methods.
+    """
+    if loss is None and features:
+        return None
+    loss = losses.get(loss)
+    if loss.reduction in (None, "none"):
+        raise ValueError("`distillation_loss` must reduce over the batch. Received: reduction=None")
+    return loss
+
+
+def check_student(student):
+    """Raises ValueError where a model cannot be a student: not built, or ending in a softmax."""
+    if not isinstance(student, keras.Model):
+        raise ValueError(f"`student` must be a keras.Model. Received: student={student!r}")
+    if not student.built:
+        raise ValueError(
+            "`student` must be built: give its first layer an input shape or call it once on a "
+            f"batch. Received: unbuilt model {student.name!r}"
+        )
+    if ends_in_softmax(student):
+        raise ValueError(_softmax_message("student", student))
+    _check_one_output("student", student)
+
+
+def check_teacher(teacher, student):
+    """Raises ValueError where a model cannot teach a student: not built, softmax, other shapes."""
+    if not isinstance(teacher, keras.Model):
+        raise ValueError(
+            f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
+        )
+    if not teacher.built:
+        raise ValueError(
+            "`teacher` must be built, with its trained weights. Received: unbuilt model "
+            f"{teacher.name!r}"
+        )
+    if ends_in_softmax(teacher):
+        raise ValueError(_softmax_message("teacher", teacher))
+    _check_one_output("teacher", teacher)
+    for what in ("inputs", "outputs"):
+        theirs, ours = _shape(teacher, what), _shape(student, what)
+        if theirs and ours and not _compatible(theirs, ours):
+            noun = "input shape" if what == "inputs" else "class count"
+            raise ValueError(
+                f"`teacher` and `student` must have the same {noun}. Received: teacher "
+                f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
+            )
+
+
+def _check_one_output(role, model):
+    is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
+    if is_known and not returns_one_tensor(model):
+        raise ValueError(
+            f"`{role}` must have one output, a tensor of logits. Received: model {model.name!r} "
+            f"with {len(model.outputs)} output(s) in a structure"
+        )
+
+
+def returns_one_tensor(model):
+    """Whether a Sequential or functional model returns a tensor and no list or dictionary."""
+    shape = model.compute_output_shape(model.input_shape)  # `output_shape` forgets a dictionary
+    return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
+
+
+def _softmax_message(role, model):
+    return (
+        f"`{role}` must return logits, but it ends in a softmax. Pass "
+        f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
+    )
+
+
+def _shape(model, what):
+    """Shape without the batch of a model's only input or output; None where unknown."""
+    tensors = getattr(model, what, None)
+    return tuple(tensors[0].shape[1:]) if tensors and len(tensors) == 1 else None
+
+
+def _compatible(first, second):
+    return len(first) == len(second) and all(
+        a is None or b is None or a == b for a, b in zip(first, second, strict=True)
+    )

@@ -1,0 +1,306 @@
+"""The Distiller: a student that learns from its teacher's logits in `model.fit`."""
+
+import inspect
+import numbers
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_logitkd.distiller import compatibility
+from keras_logitkd.distiller.batch import Batch
+from keras_logitkd.distiller.class_weight import fold_class_weight
+from keras_logitkd.distiller.epochs import follow_epochs
+from keras_logitkd.features import terms as feature_terms
+from keras_logitkd.networks import replicas
+from keras_logitkd.networks.inference import Ensemble
+
+
+@keras.saving.register_keras_serializable(package="keras_logitkd")
+class Distiller(keras.Model):
+    """Trains a student on (1 - alpha) * hard loss + alpha * distillation loss (Eqs. 2 and 9).
+
+    The student's own regularisation losses are added. The teacher runs in inference mode outside
+    the gradient; it is never changed and never part of what is saved or checkpointed. Calling the
+    distiller, and `predict`, give the student's logits. Logged are `loss`, `hard_loss`,
+    `distillation_loss`, `agreement` (the share of examples on which teacher and student predict
+    the same class) and the metrics of `compile`, which see the student's logits.
+
+    Targets are labels, or, where the teacher was run before, the dictionary
+    `{"label": labels, "teacher_logits": logits}` with logits of shape `(batch, classes)`, which
+    then take the teacher's place. With `alpha=1` labels may be missing altogether. Data without
+    a teacher's logits can still be evaluated when `teacher` is None: `loss` is then the hard loss
+    with the regularisation, and nothing is logged about a teacher. `sample_weight` and
+    `class_weight` act on both terms.
+
+    Feature methods add terms: weight * term each, logged without the weight by the method's name.
+    Their taps come from the same forward passes; their auxiliary layers train and are saved with
+    the distiller, and are no part of the student. With `alpha=0` and methods the student learns by
+    the hard loss and the methods. Where targets carry the teacher's logits, an evaluation leaves
+    the terms out, and a method that needs the teacher itself cannot train.
+
+    Args:
+        teacher: A `keras.Model` that returns logits, a list of such models, whose logits are
+            averaged, or None when the data carries the logits.
+        student: A built `keras.Model` that returns logits.
+        distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`. None, with
+            `features`, leaves that term out.
+        alpha: Weight of the distillation loss, in [0, 1]. Defaults to 1.0.
+        name: Defaults to `"distiller"`.
+        features: A feature method, or a list of them, as `features.get` reads them. Defaults to
+            None.
+        trains: What a stage of a method trains, see `features.stages.Stage`. Defaults to None:
+            everything, and methods that have several stages are refused.
+
+    Raises:
+        ValueError: If a model ends in a softmax, the student is not built, input shapes or class
+            counts differ, or `alpha` or `distillation_loss` is out of range.
+
+    Example:
+
+    >>> distiller = Distiller(teacher, student, distillation_loss="kl:3", alpha=0.9)
+    >>> distiller.compile("adam", metrics=["accuracy"])
+    >>> distiller.fit(x_train, y_train, epochs=10)
+    >>> distiller.student.save("student.keras")
+    """
+
+    def __init__(
+        self,
+        teacher,
+        student,
+        distillation_loss="mse",
+        alpha=1.0,
+        name="distiller",
+        features=None,
+        trains=None,
+        **kwargs,
+    ):
+        # Without autocast the student gets the inputs as they are, whatever the global policy.
+        super().__init__(name=name, autocast=False, **kwargs)
+        compatibility.check_student(student)
+        is_number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
+        if not is_number or not 0 <= alpha <= 1:
+            raise ValueError(f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}")
+        self.student = student
+        self.alpha = float(alpha)
+        self.features = feature_terms.get_all(features)
+        self.trains = trains
+        self.distillation_loss = compatibility.distillation_loss(distillation_loss, self.features)
+        # In a plain object, as the teacher: it shares the student's layers.
+        self._feature_terms = feature_terms.make(
+            self.features, student, trains, self.alpha and self.distillation_loss
+        )
+        self.set_teacher(teacher)
+        self._hard_tracker = keras.metrics.Mean(name="hard_loss")
+        self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
+        self._agreement_tracker = keras.metrics.Mean(name="agreement")
+        self._feature_trackers = [keras.metrics.Mean(name=each.name) for each in self.features]
+        self.built = True
+
+    def set_teacher(self, teacher):
+        """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
+        models = teacher if isinstance(teacher, list | tuple) else [teacher]
+        models = [] if teacher is None else list(models)
+        if teacher is not None and not models:
+            raise ValueError(
+                f"`teacher` must name at least one model, or be None. Received: teacher={teacher!r}"
+            )
+        for model in models:
+            compatibility.check_teacher(model, self.student)
+        # In a plain object, Keras and TensorFlow neither track nor save the teacher.
+        self._teacher = Ensemble(models) if models else None
+        if self._feature_terms is not None:
+            self._feature_terms.set_teacher(models)
+        # Steps compiled for another teacher would go on with it.
+        self.train_function = self.test_function = None
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in Keras.
+            loss: The hard loss, a `keras.losses.Loss` on logits. Defaults to
+                `SparseCategoricalCrossentropy(from_logits=True)`; the two names
+                `"sparse_categorical_crossentropy"` and `"categorical_crossentropy"` are read as
+                losses on logits, too.
+            metrics: Metrics of the labels and the student's logits.
+            **kwargs: As in Keras.
+
+        Raises:
+            ValueError: If `loss` expects probabilities or is not a loss.
+        """
+        super().compile(
+            optimizer=optimizer, loss=compatibility.hard_loss(loss), metrics=metrics, **kwargs
+        )
+
+    def compile_from_config(self, config):
+        """Compiles with what `get_compile_config` returned, when a distiller is loaded."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trained_variables)
+
+    def build(self, input_shape=None):
+        """Does nothing: the student is built already."""
+
+    def call(self, inputs, training=None):
+        """Returns the student's logits."""
+        return self.student(inputs, training=training)
+
+    def fit(self, *args, **kwargs):
+        """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
+        arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        fold_class_weight(arguments)
+        follow_epochs(arguments, self.distillation_loss, self.features)
+        return super().fit(**arguments)
+
+    def train_on_batch(self, *args, **kwargs):
+        """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
+        arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
+        fold_class_weight(arguments)
+        return super().train_on_batch(**arguments)
+
+    @property
+    def trained_variables(self):
+        """The variables that a step changes by their gradients."""
+        if self._feature_terms is None:
+            return self.trainable_weights
+        return self._feature_terms.trained_variables
+
+    @property
+    def _averages(self):
+        """Whether the losses are means over the batch."""
+        losses = (self.loss, self.distillation_loss)
+        return all(loss is None or loss.reduction != "sum" for loss in losses)
+
+    def train_step(self, data):
+        """One update of the student: one forward pass of each network, one backward pass."""
+        batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
+        if self._feature_terms is not None:
+            self._feature_terms.check_targets(batch)
+        with tf.GradientTape() as tape:
+            self._run_student(batch, training=True)
+            terms = self._terms(batch, training=True)
+            loss = terms["loss"]
+            if replicas.count() > 1 and self._averages:
+                loss *= replicas.balance(batch.size)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        weights = self.trained_variables
+        gradients = tape.gradient(scaled_loss, weights)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._log(batch, terms)
+
+    def test_step(self, data):
+        """Evaluates a batch; changes nothing but metrics."""
+        batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
+        self._run_student(batch, training=False)
+        return self._log(batch, self._terms(batch, training=False))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss of a batch, a scalar, as `keras.Model.compute_loss` does.
+
+        The terms of feature methods are not in it: they need more than the logits.
+        """
+        batch = self._taught(x, y, sample_weight)
+        batch.student_logits, batch.teacher_taps = y_pred, None
+        return self._terms(batch, training)["loss"]
+
+    def get_metrics_result(self):
+        """Returns the metrics by name, without those of `compile` while no label was seen."""
+        results = {}
+        for metric in self.metrics:
+            if getattr(metric, "built", True):
+                result = metric.result()
+                results.update(result if isinstance(result, dict) else {metric.name: result})
+        return results
+
+    def get_config(self):
+        """Returns the constructor's arguments without the teacher, which is never saved."""
+        return {
+            "name": self.name,
+            "teacher": None,
+            "student": keras.saving.serialize_keras_object(self.student),
+            "distillation_loss": keras.saving.serialize_keras_object(self.distillation_loss),
+            "alpha": self.alpha,
+            **self._features_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        student = keras.saving.deserialize_keras_object(
+            config["student"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "student": student})
+
+    def _features_config(self):
+        if not self.features:
+            return {}
+        features = [keras.saving.serialize_keras_object(method) for method in self.features]
+        return {"features": features, "trains": self.trains}
+
+    def _taught(self, x, y, sample_weight=None):
+        """The batch with what the teacher says of it."""
+        batch = Batch.of(x, y, sample_weight)
+        if batch.teacher_logits is None and self._teacher is not None:
+            if self._feature_terms is None or not self._feature_terms.teachers:
+                batch.teacher_logits = self._teacher(x)
+            else:
+                self._feature_terms.teach(batch)
+        return batch
+
+    def _run_student(self, batch, training):
+        if self._feature_terms is None or not self._feature_terms.applies(batch):
+            batch.student_logits = self(batch.inputs, training=training)
+        else:
+            self._feature_terms.learn(batch, training)
+
+    def _terms(self, batch, training):
+        """The total loss and its parts: scalars, to be summed over the replicas."""
+        weights = {"hard_loss": 1.0 - self.alpha, "distillation_loss": self.alpha}
+        if self.distillation_loss is None or (batch.teacher_logits is None and not training):
+            del weights["distillation_loss"]
+            weights["hard_loss"] = 1.0 if self.distillation_loss else weights["hard_loss"]
+        terms = {}
+        if batch.label is not None and batch.student_logits is not None:
+            terms["hard_loss"] = self.loss(batch.label, batch.student_logits, batch.sample_weight)
+        if batch.teacher_logits is not None and "distillation_loss" in weights:
+            terms["distillation_loss"] = self.distillation_loss(
+                batch.teacher_logits, batch.student_logits, batch.sample_weight
+            )
+        missing = [name for name, weight in weights.items() if weight and name not in terms]
+        if missing:
+            raise ValueError(_MISSING_TARGETS[missing[0]].format(alpha=self.alpha))
+        total = sum(weight * terms[name] for name, weight in weights.items() if weight)
+        if batch.student_taps is not None:
+            terms |= self._feature_terms.values(batch)
+            total += sum(method.weight * terms[method.name] for method in self.features)
+        if self.losses:
+            penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
+            total = total + penalty / replicas.count()
+        return {"loss": total, **terms}
+
+    def _log(self, batch, terms):
+        """Updates the metrics and returns those that this batch has the data for."""
+        for metric in self.metrics:
+            if metric.name in terms:
+                metric.update_state(terms[metric.name] * replicas.count(), sample_weight=batch.size)
+        seen, student_logits = {*terms}, batch.student_logits
+        if batch.teacher_logits is not None and student_logits is not None:
+            seen.add("agreement")
+            agrees = ops.argmax(batch.teacher_logits, axis=-1) == ops.argmax(
+                student_logits, axis=-1
+            )
+            self._agreement_tracker.update_state(agrees, sample_weight=batch.sample_weight)
+        if batch.label is None or student_logits is None:
+            logs = self.get_metrics_result()
+            return {name: logs[name] for name in logs if name in seen}
+        logs = self.compute_metrics(batch.inputs, batch.label, student_logits, batch.sample_weight)
+        own = {*feature_terms.LOGGED, *(method.name for method in self.features)}
+        return {name: logs[name] for name in logs if name in seen or name not in own}
+
+
+_MISSING_TARGETS = {
+    "hard_loss": "With alpha={alpha} the hard loss needs labels. Received: targets without labels",
+    "distillation_loss": (
+        "With alpha={alpha} distillation needs a teacher: pass one to Distiller, or targets "
+        '{{"label": ..., "teacher_logits": ...}}. Received: neither'
+    ),
+}

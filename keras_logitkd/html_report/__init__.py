@@ -1,5 +1,0 @@
-"""One self-contained HTML page on a run, a sweep or a search."""
-
-from keras_logitkd.html_report.write import write_page
-
-__all__ = ["write_page"]

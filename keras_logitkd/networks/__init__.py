@@ -1,0 +1,1 @@
+"""Layers, replicas, forward passes, and how a network ends."""

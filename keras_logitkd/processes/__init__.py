@@ -1,0 +1,1 @@
+"""Other processes of this machine, signals, and the end of whoever started this one."""

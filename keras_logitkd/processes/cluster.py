@@ -1,0 +1,186 @@
+"""Which machines train together, as TF_CONFIG says, and worker processes on this one for trying it.
+
+Nothing here needs TensorFlow.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from keras_logitkd.processes import interrupts
+
+VARIABLE = "TF_CONFIG"
+LOST = 75  # exit code of a launched worker that lost another one: the launcher says which
+_ADDRESS = "127.0.0.1"
+_PATIENCE = 10.0  # seconds in which a process has to end
+_JOBS = ("chief", "worker")
+_DEVICES = re.compile(r"auto|cpu(:[1-9]\d?)?|gpu(:\d+(,\d+)*)?")
+
+Task = collections.namedtuple("Task", ["rank", "workers"])
+Task.__doc__ = "This process among the `workers` of a job, the chief being rank 0."
+
+
+class WorkerLostError(Exception):
+    """A process of a training over several workers ended before the training did."""
+
+
+def check_devices(spec):
+    """Raises ValueError where a specification of devices is of no form that `Devices` knows."""
+    if not _DEVICES.fullmatch(spec):
+        raise ValueError(
+            f"`devices` must be auto, cpu, cpu:N (N up to 99), gpu or gpu:I,J. Received: {spec!r}"
+        )
+
+
+def task():
+    """Returns the `Task` of this process by TF_CONFIG, or None where it trains alone.
+
+    Raises:
+        ValueError: If TF_CONFIG is not what TensorFlow takes, or names other tasks than chief and
+            workers.
+    """
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return None
+    try:
+        config = json.loads(text)
+        cluster, own = config["cluster"], config["task"]
+        jobs = {job: list(addresses) for job, addresses in cluster.items()}
+        job, index = own["type"], int(own["index"])
+        inside = 0 <= index < len(jobs[job])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        inside = False
+    if not inside or not set(jobs) <= set(_JOBS):
+        raise ValueError(
+            f"{VARIABLE} must be JSON with a cluster of chief and workers and the task of this "
+            'process, such as {"cluster": {"worker": ["a:12345", "b:12345"]}, "task": {"type": '
+            f'"worker", "index": 0}}}}. Received: {text}'
+        )
+    chiefs = len(jobs.get("chief", ()))
+    workers = chiefs + len(jobs.get("worker", ()))
+    if workers == 1:
+        return None
+    return Task(index if job == "chief" else chiefs + index, workers)
+
+
+def launch(command, workers):
+    """Runs workers on this machine until the chief, whose output is shown, has ended.
+
+    What the others print is dropped, but for the last line of one that fails. Whichever ends too
+    early, the others are ended, too. An interruption or SIGTERM is passed to the chief, which
+    decides where training stops.
+
+    Args:
+        command: list of strings, the same for all; TF_CONFIG tells them apart.
+        workers: how many.
+
+    Returns:
+        The exit code of the chief.
+
+    Raises:
+        WorkerLostError: If another worker ended before the chief, or a signal killed the chief.
+    """
+    with tempfile.TemporaryDirectory(prefix="logitkd-workers-") as logs:
+        team = _Team(command, workers, logs)
+        handlers = {number: signal.signal(number, team.signal) for number in _PASSED}
+        try:
+            return team.wait()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            team.stop()
+
+
+_PASSED = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Team:
+    def __init__(self, command, workers, logs):
+        self._logs = [os.path.join(logs, str(rank)) for rank in range(workers)]
+        addresses = [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]
+        self._processes = []
+        for rank, log in enumerate(self._logs):
+            own = {"type": "worker", "index": rank}
+            environment = {
+                "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // workers)),
+                **os.environ,
+                VARIABLE: json.dumps({"cluster": {"worker": addresses}, "task": own}),
+                interrupts.PARENT: str(os.getpid()),
+            }
+            with open(log, "w") as output:
+                self._processes.append(
+                    subprocess.Popen(  # noqa: S603 (our own command line)
+                        command,
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=None if rank == 0 else output,
+                        stderr=None if rank == 0 else output,
+                        start_new_session=True,  # an interruption is for the launcher alone
+                    )
+                )
+
+    def wait(self):
+        chief = self._processes[0]
+        while (code := chief.poll()) is None:
+            for rank, process in enumerate(self._processes[1:], start=1):
+                if process.poll():
+                    raise self._lost(rank)
+            time.sleep(0.1)
+        if code == LOST:
+            ended = [
+                rank for rank, process in enumerate(self._processes) if rank and process.poll()
+            ]
+            raise self._lost(*ended[:1])
+        if code < 0:
+            raise WorkerLostError(
+                f"The chief of {len(self._processes)} workers ended with "
+                f"{interrupts.ending(code)}; the others were ended, too. "
+                "Run it again with --resume to go on"
+            )
+        return code
+
+    def _lost(self, rank=None):
+        if rank is None:
+            return WorkerLostError("A worker was lost. Run it again with --resume to go on")
+        return WorkerLostError(
+            f"Worker {rank} of {len(self._processes)} ended with "
+            f"{interrupts.ending(self._processes[rank].returncode)}; the others were ended, too. "
+            f"Run it again with --resume to go on. It last said: {self._said(rank)}"
+        )
+
+    def signal(self, number, frame):
+        self._processes[0].send_signal(number)
+
+    def stop(self):
+        """Ends the processes; when the chief has finished, the others are about to end as well."""
+        patience = _PATIENCE if self._processes[0].poll() == 0 else 0.0
+        deadline = time.monotonic() + patience
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            process.kill()  # Nothing is lost: the chief's files are whole at any moment.
+            process.wait()
+
+    def _said(self, rank):
+        with open(self._logs[rank], errors="replace") as log:
+            lines = log.read().strip().splitlines()
+        return lines[-1] if lines else "nothing"
+
+
+def _free_ports(count):
+    """Ports that are free now; all are held until the last is found, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((_ADDRESS, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

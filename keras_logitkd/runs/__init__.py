@@ -1,0 +1,1 @@
+"""Training runs: what is trained how, on what, where, and all that one leaves behind."""

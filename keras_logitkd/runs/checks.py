@@ -1,0 +1,58 @@
+"""What would keep cells from running, found before any of them is trained or written."""
+
+from keras_logitkd import features, losses
+from keras_logitkd.runs.inputs import teachers
+from keras_logitkd.runs.inputs.models import normalization_of
+from keras_logitkd.runs.inputs.noisy_labels import NoisyLabels
+
+
+def check_cells(cells, workspace):
+    """Refuses cells that do not fit the data.
+
+    Args:
+        cells: list of settled `Cell`s.
+        workspace: the `Workspace` where they would run.
+
+    Raises:
+        ValueError: If a recipe asks for more examples than there are, its mean is of other
+            channels, a noise matrix is of other classes, a stage of a loss would never begin, or a
+            teacher's file does not fit.
+    """
+    dataset, labels = workspace.dataset, workspace.dataset.train.labels
+    parts = {recipe: recipe.split(labels)[0] for recipe in {cell.recipe for cell in cells}}
+    for recipe in parts:
+        if recipe.mean is not None and recipe.std is not None:
+            normalization_of(recipe, dataset)
+    for noise, recipe in {(cell.noise, cell.recipe) for cell in cells if cell.noise}:
+        NoisyLabels.draw(noise, labels, parts[recipe], dataset.num_classes)
+    for loss, recipe in {(cell.loss, cell.recipe) for cell in cells if cell.loss}:
+        check_stages(loss, recipe.epochs)
+    files = {
+        (teacher, cell.recipe.augmentation.output_shape(dataset.image_shape))
+        for cell in cells
+        for teacher in cell.teachers
+        if teacher not in cell.teacher_cells
+    }
+    for file, shape in files:
+        teachers.from_file(file, dataset, shape, workspace.cache)
+
+
+def check_stages(loss, epochs):
+    """Refuses a sequence of losses of which one would never begin.
+
+    Args:
+        loss: an objective, see `features.registry`.
+        epochs: of the run.
+
+    Raises:
+        ValueError: If a stage begins after the last epoch, or if there is no such loss.
+    """
+    stages = losses.get(features.parse(loss)[0] or "mse")
+    if not isinstance(stages, losses.SequentialLoss):
+        return
+    last = max(start for _, start in stages.stages)
+    if last >= epochs:
+        raise ValueError(
+            f"Every stage must begin below the number of epochs, {epochs}. "
+            f"Received: a stage that begins at epoch {last} in {loss}"
+        )

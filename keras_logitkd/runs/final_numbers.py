@@ -1,0 +1,55 @@
+"""The final numbers of a run: the test set is read here, once, and nowhere else."""
+
+import numpy as np
+
+from keras_logitkd.runs import evaluation
+from keras_logitkd.runs.inputs.models import count_parameters
+
+
+def final_numbers(network, data, logits, checkpointer):
+    """Returns what result.json says of a trained network.
+
+    Args:
+        network: the trained `keras.Model`; where something is held out it has the weights of the
+            best epoch afterwards.
+        data: the `RunData`.
+        logits: the `TeacherLogits`, or None on hard labels.
+        checkpointer: the `Checkpointer` of the training, with its rows and its best epoch.
+
+    Returns:
+        A dict of numbers; accuracies are shares in [0, 1].
+
+    Raises:
+        FloatingPointError: If the network's logits are not finite.
+    """
+    dataset, last = data.dataset, checkpointer.rows[-1]
+    batches = data.evaluation_batches(dataset.test)
+    test_logits, labels = evaluation.predict(network, batches)
+    if not np.isfinite(test_logits).all():
+        raise FloatingPointError(
+            "The trained network's logits are not finite. Lower the learning rate"
+        )
+    metrics = evaluation.classification_metrics(test_logits, labels)
+    result = {f"test_{name}": value for name, value in metrics.items()}
+    result["train_loss"], result["train_accuracy"] = last["loss"], last["accuracy"]
+    if logits is not None:
+        teacher_logits = logits.of(dataset.test)
+        result["teacher_test_accuracy"] = _accuracy(teacher_logits, labels)
+        result["test_agreement"] = evaluation.agreement(test_logits, teacher_logits)
+    if data.noisy is not None:
+        trained_on = data.evaluation_batches(dataset.train, data.train_indices)
+        result |= data.noisy.measure(evaluation.predict(network, trained_on)[0])
+    if checkpointer.best is not None:
+        result["validation_accuracy"] = last["val_accuracy"]
+        checkpointer.load_best(network)
+        best_logits, _ = evaluation.predict(network, batches)
+        accuracy = _accuracy(best_logits, labels)
+        result["best_by_validation"] = {**checkpointer.best, "test_accuracy": accuracy}
+    result["parameters"] = count_parameters(network)
+    result["epochs"] = data.recipe.epochs
+    result["train_examples"] = len(data.train_indices)
+    return result
+
+
+def _accuracy(logits, labels):
+    return float(np.mean(logits.argmax(axis=-1) == labels))

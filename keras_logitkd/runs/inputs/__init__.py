@@ -1,0 +1,1 @@
+"""What a run is made of: examples, networks, teachers and their logits."""

@@ -1,0 +1,121 @@
+"""What the teachers of a run say: read from stores, or computed where there is no cache."""
+
+import dataclasses
+import functools
+import time
+
+import numpy as np
+
+from keras_logitkd.data import pipeline
+from keras_logitkd.networks.inference import for_inference
+from keras_logitkd.runs import evaluation
+from keras_logitkd.runs.inputs import logit_cache
+
+EVALUATION_BATCH = 256
+
+
+class TeacherLogits:
+    """The logits of a run's teachers; their models are loaded only where something is missing.
+
+    Args:
+        teachers: list of `Teacher`.
+        dataset: a `Dataset`.
+        train_indices: integer array, the examples that are trained on.
+        settings: the run's `RunSettings`.
+        cache: a `LogitCache`, or None: nothing is stored.
+
+    Attributes:
+        seconds: time that filling stores took, or waiting for another process that did.
+    """
+
+    def __init__(self, teachers, dataset, train_indices, settings, cache):
+        self.teachers = teachers
+        self.dataset = dataset
+        self.train_indices = train_indices
+        self.settings = settings
+        self.cache = cache
+        self.seconds = 0.0
+
+    @functools.cached_property
+    def store(self):
+        """The `LogitStore` of the training views, or None without a cache."""
+        if self.cache is None:
+            return None
+        views = {"view": dataclasses.asdict(self.settings.recipe.augmentation)}
+        seed = self.settings.view_seed
+        store = self._store(self.dataset.train, self.train_indices, views, seed)
+        self.cache.check_space(store, map(self._view, range(self.settings.recipe.epochs)))
+        return store
+
+    def models(self):
+        """Returns the teachers' models, trained and loaded."""
+        return self._models
+
+    @functools.cached_property
+    def _models(self):
+        return [for_inference(teacher.load()) for teacher in self.teachers]
+
+    def fill_for(self, epoch, epochs=None):
+        """Fills the views of an epoch and of those after it that are read before it ends.
+
+        Args:
+            epoch: integer >= 0.
+            epochs: how many epochs from this one on. Defaults to as many as the stream runs ahead.
+        """
+        recipe = self.settings.recipe
+        steps = pipeline.steps_per_epoch(len(self.train_indices), recipe.batch_size)
+        epochs = 1 - (-pipeline.lookahead() // steps) if epochs is None else epochs
+        for view in sorted({*map(self._view, range(epoch, min(epoch + epochs, recipe.epochs)))}):
+            self.fill(view)
+
+    def fill(self, view):
+        """Fills one view of the training examples, where it is missing or damaged."""
+        batches = functools.partial(
+            pipeline.view_batches,
+            self.dataset.train,
+            self.train_indices,
+            batch_size=EVALUATION_BATCH,
+            view=view,
+            augmentation=self.settings.recipe.augmentation,
+            view_seed=self.settings.view_seed,
+        )
+        return self._ensure(self.store, view, batches)
+
+    def of(self, split, indices=None):
+        """Returns the logits of a split's examples under evaluation preprocessing.
+
+        Args:
+            split: a `Split`.
+            indices: integer array (n,) of examples. Defaults to all.
+
+        Returns:
+            float32 array of shape (n, classes).
+        """
+        indices = np.arange(len(split)) if indices is None else indices
+        batches = functools.partial(
+            pipeline.eval_batches,
+            split,
+            indices,
+            batch_size=EVALUATION_BATCH,
+            augmentation=self.settings.recipe.augmentation,
+        )
+        if self.cache is None:
+            return np.concatenate(list(evaluation.averaged_logits(self.models, batches)))
+        # An evaluation depends on the crop's size alone.
+        evaluation_only = {"evaluation": {"resized_crop": self.settings.recipe.resized_crop}}
+        store = self._store(split, indices, evaluation_only)
+        self.cache.check_space(store, [0])
+        return np.asarray(self._ensure(store, 0, batches), dtype=np.float32)
+
+    def _store(self, split, indices, preprocessing, view_seed=0):
+        classes = self.dataset.num_classes
+        return self.cache.store(self.teachers, split, indices, classes, preprocessing, view_seed)
+
+    def _ensure(self, store, view, batches):
+        missing, started = view not in store.views, time.monotonic()
+        logits = logit_cache.ensure(store, view, batches, self.models)
+        self.seconds += (time.monotonic() - started) * missing
+        return logits
+
+    def _view(self, epoch):
+        return epoch if self.settings.views is None else epoch % self.settings.views

@@ -1,0 +1,125 @@
+"""Teachers: runs that are trained when they are needed, and model files."""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable
+
+from keras_logitkd.runs.inputs.models import check_fits, load_model
+from keras_logitkd.runs.spec.recipes import recipe_for
+from keras_logitkd.storage.logit_store import model_fingerprint
+
+# A teacher is trained by its dataset's recipe, whatever the student's schedule is, but it must see
+# the same images: it shares the fields that say what an example looks like and which are held out.
+SHARED_FIELDS = ("pad", "flip", "resized_crop", "validation", "examples", "mean", "std")
+
+
+FILE_IDENTITY = "sha256:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A teacher that is not necessarily trained or loaded yet.
+
+    Args:
+        label: how to name it to people.
+        identity: what a student's settings record: the name of its run, or the file's hash.
+        file: of the trained model.
+        prepare: trains it, if that was not done yet.
+        load: prepares it and returns the model, from raw pixels to logits.
+        result: returns the final numbers of its run, or None for a file or an unfinished run.
+    """
+
+    label: str
+    identity: str
+    file: pathlib.Path
+    prepare: Callable
+    load: Callable
+    result: Callable
+
+    def fingerprint(self):
+        """Returns the fingerprint of its architecture and weights, training it if need be."""
+        self.prepare()
+        return model_fingerprint(self.file)
+
+    @property
+    def is_file(self):
+        """Whether it is a model file, which loads without training."""
+        return self.identity.startswith(FILE_IDENTITY)
+
+
+def is_file(part):
+    """Whether a teacher's specification is meant as a file rather than a zoo name."""
+    return part.endswith((".keras", ".h5")) or "/" in part or pathlib.Path(part).is_file()
+
+
+def usual_recipe(dataset, student_recipe, epochs=None):
+    """Returns the recipe of a teacher by name: the dataset's own, on the student's images.
+
+    Args:
+        dataset: a `Dataset`.
+        student_recipe: the student's `Recipe`, which it shares `SHARED_FIELDS` with.
+        epochs: of the teacher. Defaults to those of the dataset's recipe.
+    """
+    shared = {field: getattr(student_recipe, field) for field in SHARED_FIELDS}
+    recipe = dataclasses.replace(recipe_for(dataset.name, dataset.image_shape), **shared)
+    return recipe.replace(epochs=epochs)
+
+
+def from_run(settings, directory, train):
+    """Returns the teacher that is a run of ours.
+
+    Args:
+        settings: its `RunSettings`.
+        directory: its `RunDirectory`.
+        train: function that trains it, or finds it trained.
+    """
+    file, prepare = directory.model_file(settings.kind), functools.cache(train)
+
+    def load():
+        prepare()
+        return load_model(file)
+
+    label = settings.model if settings.loss is None else f"{settings.model} {settings.objective}"
+    return Teacher(label, directory.name, file, prepare, load, directory.read_result)
+
+
+def from_file(path, dataset, input_shape, cache=None):
+    """Returns the teacher that is a model file, from raw pixels to logits.
+
+    A file that does not fit is refused at once, before anything is trained or written; one whose
+    logits for this dataset are stored already has been found to fit, and is not loaded for that.
+
+    Args:
+        path: of the file.
+        dataset: the `Dataset` of the student.
+        input_shape: (height, width, channels) of the images as the pipeline gives them.
+        cache: a `LogitCache`, or None.
+
+    Raises:
+        ValueError: If the file cannot be loaded or does not fit the dataset.
+    """
+
+    @functools.cache
+    def load():
+        model = load_model(path)
+        check_fits(model, dataset, input_shape, f"Teacher {path}")
+        return model
+
+    def is_known():
+        split = dataset.train.fingerprint()
+        return pathlib.Path(path).is_file() and cache.knows(model_fingerprint(path), split)
+
+    if cache is None or not is_known():
+        load()
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Teacher(
+        label=str(path),
+        identity=f"{FILE_IDENTITY}{digest}",
+        file=pathlib.Path(path),
+        prepare=lambda: None,
+        load=load,
+        result=lambda: None,
+    )

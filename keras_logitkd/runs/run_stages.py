@@ -1,0 +1,132 @@
+"""The stages of a run: what is trained how, and from which of its epochs on."""
+
+import dataclasses
+
+import keras
+
+from keras_logitkd import features
+from keras_logitkd.features.stages import Stage
+from keras_logitkd.runs.spec.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class RunStage:
+    """A stage with its place in a run.
+
+    Args:
+        stage: what is trained, a `Stage`.
+        recipe: how, with the stage's own epochs and learning rate.
+        first_epoch: how many epochs of the run come before it.
+        is_main: whether it is the last one, which is validated.
+    """
+
+    stage: Stage
+    recipe: Recipe
+    first_epoch: int
+    is_main: bool
+
+    def start(self, position):
+        """Returns the (epoch, step) of this stage where a run goes on, or None if it is over.
+
+        Args:
+            position: (epoch, step) of the run. The end of a stage belongs to it: its distiller
+                wrote what is found there.
+        """
+        epoch, step = position[0] - self.first_epoch, position[1]
+        if epoch > self.recipe.epochs or (epoch == self.recipe.epochs and step):
+            return None
+        return (epoch, step) if epoch >= 0 else (0, 0)
+
+    def contains(self, position):
+        """Whether what is found at a position of the run was written in this stage."""
+        epoch, step = position[0] - self.first_epoch, position[1]
+        return (epoch, step) > (0, 0) and self.start(position) is not None
+
+
+def run_stages(settings):
+    """Returns the `RunStage`s of a run, a list.
+
+    The main stage has the epochs of the recipe; those of the stages before it are added to them.
+
+    Args:
+        settings: a `RunSettings`.
+    """
+    recipe = settings.recipe
+    if settings.loss is None:
+        stages = [Stage("main", "mse", 0.0)]
+    else:
+        stages = features.stages_of(
+            settings.loss,
+            settings.alpha,
+            recipe.epochs,
+            seed=settings.seed,
+            weight_decay=recipe.weight_decay,
+        )
+    found, first = [], 0
+    for stage in stages:
+        own = recipe.replace(epochs=stage.epochs)
+        if stage.learning_rate is not None:
+            own = own.replace(learning_rate=stage.learning_rate, lr_drops=())
+        found.append(RunStage(stage, own, first, is_main=stage is stages[-1]))
+        first += own.epochs
+    return found
+
+
+class WholeRun(keras.callbacks.Callback):
+    """Callbacks to which the stages of a run are one training, with epochs that go on.
+
+    Args:
+        callbacks: list of `keras.callbacks.Callback`.
+        epochs: of all stages together.
+
+    Attributes:
+        stage: the `RunStage` that trains now.
+    """
+
+    def __init__(self, callbacks, epochs):
+        super().__init__()
+        self.callbacks = list(callbacks)
+        self.epochs = epochs
+        self.stage = None
+        self._has_begun = False
+
+    def set_params(self, params):
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params({**params, "epochs": self.epochs})
+
+    def set_model(self, model):
+        super().set_model(model)
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def on_train_begin(self, logs=None):
+        if not self._has_begun:
+            self._tell("on_train_begin", logs)
+        self._has_begun = True
+
+    def on_train_end(self, logs=None):
+        if self.stage.is_main:
+            self._tell("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._tell("on_epoch_begin", epoch + self.stage.first_epoch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._tell("on_epoch_end", epoch + self.stage.first_epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._tell("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._tell("on_train_batch_end", batch, logs)
+
+    def on_test_begin(self, logs=None):
+        self._tell("on_test_begin", logs)
+
+    def on_test_end(self, logs=None):
+        self._tell("on_test_end", logs)
+
+    def _tell(self, event, *arguments):
+        for callback in self.callbacks:
+            getattr(callback, event)(*arguments)

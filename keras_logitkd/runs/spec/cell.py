@@ -1,0 +1,113 @@
+"""What is to be trained, before anything is known about where and when: one cell of a table."""
+
+import dataclasses
+
+from keras_logitkd import features, zoo
+from keras_logitkd.data.noise import LabelNoise
+from keras_logitkd.runs.spec.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run: a network, its objective, and the teachers that have to be there before.
+
+    Equal cells are one run. A chain is a cell whose teacher is a cell that has a teacher.
+
+    Args:
+        model: zoo name; None where only the teachers matter.
+        teachers: cells, or paths of .keras files; the logits of several are averaged. Defaults to
+            none: hard labels.
+        loss: objective as `features.registry` has it: a distillation loss, feature methods, or
+            both; None on hard labels.
+        alpha: weight of the distillation loss. Defaults to 1, which a method without one needs.
+        seed: of the initial weights and the order. Defaults to 0.
+        noise: a `LabelNoise` of the training labels. Defaults to None: as they are.
+        views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
+        recipe: a `Recipe`. Defaults to None: that of the `Workspace`.
+
+    Raises:
+        ValueError: If there is a loss without a teacher or the other way round, or if there is no
+            such loss, option or model.
+    """
+
+    model: str | None
+    teachers: tuple = ()
+    loss: str | None = None
+    alpha: float = 1.0
+    seed: int = 0
+    noise: LabelNoise | None = None
+    views: int | None = None
+    recipe: Recipe | None = None
+
+    def __post_init__(self):
+        if bool(self.teachers) != (self.loss is not None):
+            raise ValueError(
+                "`loss` and `teachers` go together. "
+                f"Received: loss={self.loss!r} with {len(self.teachers)} teacher(s)"
+            )
+        if self.loss is not None:
+            features.check(self.loss, self.alpha)
+        if self.model is not None:
+            zoo.parse_name(self.model)
+
+    @property
+    def teacher_cells(self):
+        """The teachers that are cells rather than files."""
+        return tuple(teacher for teacher in self.teachers if isinstance(teacher, Cell))
+
+    def settled(self, recipe):
+        """Returns the cell, and its teachers, with everything said that defaults leave open.
+
+        Only then are two cells of one run equal.
+
+        Args:
+            recipe: the `Recipe` of cells that have none.
+        """
+        teachers = tuple(
+            teacher.settled(recipe) if isinstance(teacher, Cell) else teacher
+            for teacher in self.teachers
+        )
+        alpha = self.alpha if teachers else 1.0
+        recipe = self.recipe or recipe
+        return dataclasses.replace(self, teachers=teachers, alpha=alpha, recipe=recipe)
+
+    @property
+    def label(self):
+        """A short name for people, such as `wrn-16-2 kl:4 (from wrn-28-4) seed 0`."""
+        names = [getattr(teacher, "model", teacher) for teacher in self.teachers]
+        source = f" (from {', '.join(names)})" if names else ""
+        noise = f" {self.noise.label}" if self.noise else ""
+        return f"{self.model} {self.loss or 'ce'}{source}{noise} seed {self.seed}"
+
+    def to_config(self):
+        """Returns the cell as JSON types."""
+        return {
+            "model": self.model,
+            "teachers": [
+                teacher.to_config() if isinstance(teacher, Cell) else teacher
+                for teacher in self.teachers
+            ],
+            "loss": self.loss,
+            "alpha": self.alpha,
+            "seed": self.seed,
+            "noise": self.noise.to_config() if self.noise else None,
+            "views": self.views,
+            "recipe": self.recipe.to_config() if self.recipe else None,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the cell that `to_config` wrote."""
+        noise, recipe = config["noise"], config["recipe"]
+        teachers = tuple(
+            cls.from_config(teacher) if isinstance(teacher, dict) else teacher
+            for teacher in config["teachers"]
+        )
+        return cls(
+            **{
+                **config,
+                "teachers": teachers,
+                "noise": LabelNoise.from_config(noise) if noise else None,
+                "recipe": Recipe.from_config(recipe) if recipe else None,
+            }
+        )

@@ -1,0 +1,300 @@
+"""Training and distilling: what the runs of one job share, and how they depend."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+from keras_logitkd import zoo
+from keras_logitkd.data import catalog
+from keras_logitkd.data.dataset import Dataset
+from keras_logitkd.runs import fit
+from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.distribution.devices import ONE_DEVICE, Devices, open_devices
+from keras_logitkd.runs.inputs import teachers as teachers_by_name
+from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
+from keras_logitkd.runs.spec.settings import RunSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run that is done.
+
+    Args:
+        directory: its `RunDirectory`.
+        result: the final numbers, as in result.json.
+        teachers: its `Teacher`s; none on hard labels.
+    """
+
+    directory: RunDirectory
+    result: dict
+    teachers: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """Data, recipe, seed and place that several runs share.
+
+    Args:
+        dataset: a `Dataset`.
+        recipe: the `Recipe` of what is trained; a teacher by name has its own.
+        runs_dir: where the run directories are.
+        seed: of initial weights and order. Defaults to 0.
+        views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
+        data_dir: where the dataset came from, for the record.
+        cache: a `LogitCache` for the teachers' logits. Defaults to None: teachers run in the step.
+        resume: whether unfinished runs are continued. Defaults to False: they begin again.
+        checkpoint_steps: as for `fit.run`. Defaults to None: by time.
+        progress: function from a run's label and its number of training examples to a Keras
+            callback. Defaults to None: silence.
+        devices: the `Devices` that runs are trained on. Defaults to one.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    runs_dir: str
+    seed: int = 0
+    views: int | None = None
+    data_dir: str | None = None
+    cache: LogitCache | None = None
+    resume: bool = False
+    checkpoint_steps: int | None = None
+    progress: Callable | None = None
+    devices: Devices = ONE_DEVICE
+
+    def to_config(self):
+        """Returns what another process needs to open the same workspace, as JSON types.
+
+        `progress` is left out: it belongs to this process.
+        """
+        return {
+            "dataset": _absolute(self.dataset.name),
+            "runs_dir": os.path.abspath(self.runs_dir),
+            "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
+            "recipe": self.recipe.to_config(),
+            "seed": self.seed,
+            "views": self.views,
+            "cache": self.cache and self.cache.to_config(),
+            "resume": self.resume,
+            "checkpoint_steps": self.checkpoint_steps,
+            "devices": [self.devices.spec, self.devices.sync_batch_norm],
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Opens the workspace that `to_config` described."""
+        cache, devices = config["cache"], open_devices(*config["devices"])
+        return cls(
+            **{
+                **config,
+                "devices": devices,
+                "dataset": catalog.load(config["dataset"], config["data_dir"]),
+                "recipe": Recipe.from_config(config["recipe"]),
+                "cache": LogitCache(**cache) if cache else None,
+            }
+        )
+
+    def run(self, cell, name=None, wait=False):
+        """Trains a cell, its teachers first where they are not there yet, or finds it finished.
+
+        Args:
+            cell: a `Cell`.
+            name: of the run directory. Defaults to one made from the settings.
+            wait: whether to wait for another process that trains this run. Defaults to False: it
+                is an error. Teachers are always waited for.
+
+        Returns:
+            A `Run`.
+
+        Raises:
+            ValueError: As `fit.run` and `teachers.from_file` do.
+        """
+        teachers = self.teachers(cell)
+        settings = self.settings(cell, teachers)
+        directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
+        return Run(directory, self._train(settings, directory, teachers, wait), teachers)
+
+    def train(self, model, name=None):
+        """Trains a zoo model on hard labels. Arguments, result and errors are those of `run`."""
+        return self.run(Cell(model, seed=self.seed, views=self.views), name)
+
+    def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
+        """Distils into a zoo model; a teacher by name is trained first where it is not yet.
+
+        Args:
+            student: zoo name.
+            teacher: zoo names and .keras files, separated by commas. Defaults to the recipe's.
+            loss: an objective, see `features.registry`. Defaults to `"mse"`.
+            alpha: weight of the distillation loss. Defaults to 1.
+            name: of the run directory. Defaults to one made from the settings.
+            teacher_epochs: epochs of a teacher by name. Defaults to its recipe's.
+
+        Returns:
+            A `Run`.
+
+        Raises:
+            ValueError: As `run` does, and if a name is neither a model nor a file.
+        """
+        return self.run(self.distillation(student, teacher, loss, alpha, teacher_epochs), name)
+
+    def distillation(self, student, teacher=None, loss="mse", alpha=1.0, teacher_epochs=None):
+        """Returns the `Cell` that `distill` runs. Arguments and errors are those of `distill`."""
+        teachers = self.teachers_named(teacher, teacher_epochs)
+        return Cell(student, teachers, loss, alpha, self.seed, views=self.views)
+
+    def store_logits(self, teacher=None, teacher_epochs=None):
+        """Computes all logits that a distillation with this recipe reads, where they are missing.
+
+        Args:
+            teacher, teacher_epochs: as for `distill`.
+
+        Returns:
+            The `LogitStore` of the training views.
+
+        Raises:
+            ValueError: If there is no room, or as `distill` does.
+        """
+        cell = self.distillation(None, teacher, teacher_epochs=teacher_epochs)
+        teachers = self.teachers(cell)
+        train, held_out = self.recipe.split(self.dataset.train.labels)
+        settings = self.settings(cell, teachers)
+        logits = TeacherLogits(teachers, self.dataset, train, settings, self.cache)
+        logits.fill_for(0, self.recipe.epochs)
+        if len(held_out):
+            logits.of(self.dataset.train, held_out)
+        logits.of(self.dataset.test)
+        return logits.store
+
+    def teachers_named(self, spec=None, epochs=None):
+        """Returns the cells and files that a specification of teachers names.
+
+        Args:
+            spec: zoo names and .keras files, separated by commas. Defaults to the recipe's teacher.
+            epochs: of a teacher by name. Defaults to its recipe's.
+
+        Returns:
+            A tuple, as the `teachers` of a `Cell`.
+
+        Raises:
+            ValueError: If a name is neither a model nor a file.
+        """
+        named, recipe = [], teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs)
+        for part in (spec or self.recipe.teacher).split(","):
+            part = part.strip()
+            if not teachers_by_name.is_file(part):
+                zoo.parse_name(part)
+                part = Cell(part, recipe=recipe)
+            named.append(part)
+        return tuple(named)
+
+    def teachers(self, cell):
+        """Returns the `Teacher`s of a cell, none of them trained or loaded by this."""
+        return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
+
+    def settings(self, cell, teachers=()):
+        """Returns the `RunSettings` of a cell.
+
+        Args:
+            cell: a `Cell`.
+            teachers: its `Teacher`s.
+        """
+        return RunSettings(
+            model=cell.model,
+            dataset=_absolute(self.dataset.name),
+            recipe=cell.recipe or self.recipe,
+            fingerprint=self.dataset.fingerprint(),
+            seed=cell.seed,
+            teachers=tuple(teacher.identity for teacher in teachers),
+            loss=cell.loss,
+            alpha=cell.alpha if teachers else 0.0,
+            views=cell.views,
+            logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
+            noise=cell.noise,
+            teacher=",".join(teacher.label for teacher in teachers) or None,
+            data_dir=self.data_dir,
+            batch_norm_parts=self.devices.batch_norm_parts,
+            devices=self.devices.label,
+        )
+
+    def validate(self, settings, teachers, directory, epochs=None):
+        """Trains as `distill` does, in a directory of its own, without the test set.
+
+        Args:
+            settings: a `RunSettings`.
+            teachers: its `Teacher`s.
+            directory, epochs: as for `fit.validate`, which says what is returned and raised.
+        """
+        callbacks = self._callbacks(settings)
+        return fit.validate(
+            settings,
+            self.dataset,
+            directory,
+            teachers,
+            self.cache,
+            epochs,
+            callbacks,
+            self.checkpoint_steps,
+            self.devices,
+        )
+
+    def _teacher(self, member, student_recipe):
+        if not isinstance(member, Cell):
+            shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
+            return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
+        teachers = self.teachers(member)
+        settings = self.settings(member, teachers)
+        directory = RunDirectory(self.runs_dir, settings.default_name())
+        return teachers_by_name.from_run(
+            settings, directory, lambda: self._train(settings, directory, teachers, wait=True)
+        )
+
+    def _train(self, settings, directory, teachers, wait):
+        with self.devices.watched():
+            return fit.run(
+                settings,
+                self.dataset,
+                directory,
+                teachers=teachers,
+                cache=self.cache,
+                resume=self.resume,
+                callbacks=self._callbacks(settings),
+                checkpoint_steps=self.checkpoint_steps,
+                wait=wait,
+                devices=self.devices,
+            )
+
+    def _callbacks(self, settings):
+        if self.progress is None:
+            return []
+        examples, _ = settings.recipe.split(self.dataset.train.labels)
+        return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
+
+
+def _absolute(spec):
+    """A dataset's specification that means the same from every working directory."""
+    kind, _, path = spec.partition(":")
+    path = os.path.abspath(os.path.expanduser(path))
+    return f"{kind}:{path}" if kind in ("npz", "folder") else spec
+
+
+def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
+    """Loads a dataset and settles its recipe.
+
+    Args:
+        dataset: specification as `catalog.load` takes it.
+        runs_dir: where the run directories are.
+        data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
+        recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        **fields: other fields of the `Workspace`.
+
+    Returns:
+        A `Workspace`.
+
+    Raises:
+        ValueError: If there is no such dataset, or a field is out of range.
+    """
+    data = catalog.load(dataset, data_dir)
+    recipe = recipe_for(dataset, data.image_shape).replace(**(recipe_fields or {}))
+    return Workspace(data, recipe, runs_dir, data_dir=data_dir, **fields)
