@@ -1,10 +1,11 @@
 """Two epochs of every command, as hashes of what they leave behind: the same before and after.
 
-    python benchmarks/golden_runs.py make FILE.json [--work DIR] [--only NAME[,...]]
+    python benchmarks/golden_runs.py make FILE.json [--only NAME[,...]]
     python benchmarks/golden_runs.py compare BEFORE.json AFTER.json
 
-`make` runs the `logitkd` beside the Python that runs this, in an empty directory with one thread
-and fixed seeds. Hashed are metrics.csv, the arrays of every network, stored logits, the settings
+`make` runs the `logitkd` beside the Python that runs this, with one thread, in a directory that is
+always the same one, because a dataset's path is part of a run's name; it stays until the next time.
+Hashed are metrics.csv, the arrays of every network, stored logits, the settings
 and the final numbers of every run without times, versions and paths, under the names that the
 commands gave: another name of a run or a store is another line. `compare` exits with 1 where two
 files differ.
@@ -16,6 +17,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ import zipfile
 
 import numpy as np
 
+WORK = pathlib.Path(tempfile.gettempdir()) / "logitkd-golden-runs"
 QUICK = "--epochs 2 --teacher-epochs 2 --batch-size 16 --validation 0.2 --learning-rate 0.05"
 DISTIL = f"distill --dataset npz:tiny.npz --student wrn-10-1 --teacher resnet-8-1 {QUICK} --pad 1"
 SWEEP = f"--dataset npz:tiny.npz {QUICK} --seeds 0"
@@ -52,20 +55,18 @@ COMMANDS = {
 _NO_NUMBER = ("seconds", "teacher_seconds", "versions", "worker_digests")  # of equal runs differ
 
 
-def make(file, work, only):
-    """Runs the commands in a directory and writes {command/path: hash} as JSON."""
-    work.mkdir(parents=True, exist_ok=True)
-    _write_data(work / "tiny.npz")
+def make(file, only):
+    """Runs the commands and writes {command/path: hash} as JSON."""
+    shutil.rmtree(WORK, ignore_errors=True)
     found, started = {}, time.monotonic()
     for name in only or COMMANDS:
-        place = work / name
-        place.mkdir()
-        (place / "tiny.npz").symlink_to("../tiny.npz")
+        place = WORK / name
+        place.mkdir(parents=True)
+        _write_data(place / "tiny.npz")
         _run(COMMANDS[name], place)
         found |= {f"{name}/{path}": digest for path, digest in _hashes(place).items()}
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
-    text = json.dumps(found, indent=1, sort_keys=True)
-    file.write_text(text.replace(str(work.resolve()), "WORK") + "\n")
+    file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     print(f"{len(found)} hashes in {file}")
 
 
@@ -108,12 +109,12 @@ def _hashes(place):
     found = {}
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()
-        if path.suffix in (".keras", ".npz") and not path.is_symlink():
+        if path.suffix in (".keras", ".npz"):
             found[name] = _hash_of_arrays(path)
         elif path.name == "metrics.csv" or path.suffix == ".npy":
-            found[name] = _sha256(_without_places(path.read_bytes(), place))
+            found[name] = _sha256(path.read_bytes())
         elif path.name in ("config.json", "search.json", "manifest.json", "result.json"):
-            found[name] = _sha256(_without_places(_numbers(path), place))
+            found[name] = _sha256(_numbers(path))
         elif path.name in ("best.json", "report.md", "sweep.json", "table.csv", "trials.csv"):
             found[name] = "there"
     return found
@@ -127,10 +128,6 @@ def _numbers(path):
         del kept["checksum"]
         kept["key"]["teacher"] = "of this run"  # of a file with a date in it
     return json.dumps(kept, sort_keys=True).encode()
-
-
-def _without_places(content, place):
-    return content.replace(str(place.resolve()).encode(), b"PLACE")
 
 
 def _hash_of_arrays(path):
@@ -163,7 +160,6 @@ def main():
     actions = parser.add_subparsers(dest="action", required=True)
     making = actions.add_parser("make")
     making.add_argument("file", type=pathlib.Path)
-    making.add_argument("--work", type=pathlib.Path, help="An empty directory that is kept.")
     making.add_argument("--only", type=lambda text: text.split(","))
     comparing = actions.add_parser("compare")
     comparing.add_argument("before", type=pathlib.Path)
@@ -171,8 +167,7 @@ def main():
     given = parser.parse_args()
     if given.action == "compare":
         sys.exit(bool(compare(given.before, given.after)))
-    with tempfile.TemporaryDirectory() as temporary:
-        make(given.file, given.work or pathlib.Path(temporary), given.only)
+    make(given.file, given.only)
 
 
 if __name__ == "__main__":
