@@ -168,6 +168,14 @@ def test_damaged_best_epoch_falls_back_to_the_one_before(directory):
     assert arrays["model/0"] == 1
 
 
+def test_best_epoch_goes_with_a_copy(directory, tmp_path):
+    digest = save_with_best(directory, 1)
+    other = RunDirectory(tmp_path, "other")
+    other.start({"kind": "train"})
+    checkpoint_files.copy_newest(directory, other)
+    assert checkpoint_files.load_newest(other)[0].best_digest == digest
+
+
 def test_best_epoch_goes_with_the_last_checkpoint_that_names_it(directory):
     for epoch in (1, 2, 3):
         save_with_best(directory, epoch)

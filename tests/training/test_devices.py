@@ -1,15 +1,18 @@
 """Runs on several devices against runs on one: metrics, weights, resuming, names."""
 
+import contextlib
 import dataclasses
 import json
 import subprocess
 import sys
 import types
 
+import keras
 import numpy as np
 import pytest
 
 from keras_logitkd.data.pipeline import Share
+from keras_logitkd.layers import FusedBatchNormalization
 from keras_logitkd.training import devices
 from keras_logitkd.training.cluster import Task
 from keras_logitkd.training.settings import RunSettings, differing_settings
@@ -240,6 +243,22 @@ class Strategy:
 
     def distribute_datasets_from_function(self, make):
         return make(None)
+
+    def scope(self):
+        return contextlib.nullcontext()
+
+
+@pytest.mark.parametrize(("count", "asked"), [(1, True), (2, False), (2, True)])
+def test_batch_norm_is_synchronized_where_that_was_asked_for(count, asked):
+    opened = devices.Devices(sync_batch_norm=asked, strategy=Strategy(count))
+    layers = [keras.Input((2,)), FusedBatchNormalization(), keras.layers.Dense(2)]
+    network = opened.place(lambda: keras.Sequential(layers))
+    assert network.layers[0].synchronized == (count == 2 and asked)
+    network.layers[-1].bias.assign([1.0, 2.0])
+    single = opened.single(network)
+    assert not single.layers[0].synchronized
+    for one, other in zip(network.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

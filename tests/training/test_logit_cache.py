@@ -1,5 +1,6 @@
 """Which store is whose, and how much room there is."""
 
+import shutil
 import types
 
 import numpy as np
@@ -60,6 +61,20 @@ def test_limit_holds_for_all_stores_and_views_that_are_there_need_nothing(tmp_pa
     with pytest.raises(ValueError, match="--cache-limit"):
         open_store(tmp_path, limit=needed - 1)[1].check_space(store, [0, 1, 2, 1])
     open_store(tmp_path, limit=1)[1].check_space(store, [2])
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("float16", 2)])
+def test_views_leave_a_gigabyte_of_the_disk(tmp_path, monkeypatch, dtype, size):
+    store, cache = open_store(tmp_path, dtype=dtype)
+    enough = 10**9 + 2 * 3 * 5 * size
+    for free in (enough, enough - 1):
+        usage = types.SimpleNamespace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda place, usage=usage: usage)
+        if free == enough:
+            cache.check_space(store, [0, 1])
+        else:
+            with pytest.raises(ValueError, match="The disk of the logit cache"):
+                cache.check_space(store, [0, 1])
 
 
 def test_damaged_view_is_computed_again(tmp_path, caplog):
