@@ -182,6 +182,18 @@ def test_best_epoch_goes_with_the_last_checkpoint_that_names_it(directory):
     assert {file.name for file in directory.path.glob("best-*")} == {"best-2.npz", "best-3.npz"}
 
 
+@pytest.mark.parametrize(
+    "damage", ['{"epoch": 1, "be', "[]", '{"best": {"epock": 1}}', '{"best": 1}']
+)
+def test_damage_of_the_one_before_does_not_end_a_training(directory, damage):
+    save_with_best(directory, 1)
+    (directory.path / "checkpoint-1-0.json").write_text(damage)
+    save_with_best(directory, 2)
+    assert checkpoint_files.load_newest(directory)[0].epoch == 2
+    save_with_best(directory, 3)
+    assert {file.name for file in directory.path.glob("best-*")} == {"best-2.npz", "best-3.npz"}
+
+
 @pytest.fixture
 def checkpointer(directory):
     """Makes a `Checkpointer` of a network of one number, that needs no training."""
