@@ -77,6 +77,16 @@ def test_views_leave_a_gigabyte_of_the_disk(tmp_path, monkeypatch, dtype, size):
                 cache.check_space(store, [0, 1])
 
 
+def test_full_disk_refuses_nothing_that_is_there(tmp_path, monkeypatch):
+    store, cache = open_store(tmp_path)
+    store.fill(0, [np.zeros((3, 5), np.float32)])
+    usage = types.SimpleNamespace(free=10**8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    cache.check_space(store, [0])
+    with pytest.raises(ValueError, match="has 0 GB to give"):
+        cache.check_space(store, [0, 1])
+
+
 def test_damaged_view_is_computed_again(tmp_path, caplog):
     store, _ = open_store(tmp_path)
     store.fill(0, [np.zeros((3, 5), np.float32)])
