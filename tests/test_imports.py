@@ -187,8 +187,8 @@ def test_modules_are_found_by_their_former_names():
 import sys
 import keras_logitkd
 from keras_logitkd import moved
-import keras_logitkd.networks.layers
-from keras_logitkd.runs.spec.recipes import Recipe
+import keras_logitkd.layers
+from keras_logitkd.training.recipes import Recipe
 from keras_logitkd.runs.spec import recipes
 assert recipes.Recipe is Recipe
 for former, name in moved.MOVED.items():
@@ -196,14 +196,12 @@ for former, name in moved.MOVED.items():
     __import__(f"keras_logitkd.{name}")
     assert sys.modules[f"keras_logitkd.{former}"] is sys.modules[f"keras_logitkd.{name}"], name
 try:
-    import keras_logitkd.runs.distribution.devices
+    import keras_logitkd.training.devices
 except ModuleNotFoundError as error:
     print(error)
 """
     result = run(code)
-    assert result.stdout == "No module named 'keras_logitkd.runs.distribution.devices'\n", (
-        result.stderr
-    )
+    assert result.stdout == "No module named 'keras_logitkd.training.devices'\n", result.stderr
 
 
 def test_every_folder_with_code_is_installed():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from keras_logitkd.runs import fit
-from keras_logitkd.runs.checkpointing import checkpoint_files, checkpointer
+from keras_logitkd.runs.checkpointing import checkpoint_files
 from keras_logitkd.runs.checkpointing.checkpoint_files import Progress
+from keras_logitkd.runs.checkpointing.checkpointer import Checkpointer
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.storage.atomic import StorageError
@@ -201,7 +202,7 @@ def checkpointer(directory):
     """Makes a `Checkpointer` of a network of one number, that needs no training."""
 
     def make(steps=None):
-        made = checkpoint.Checkpointer(directory, steps)
+        made = Checkpointer(directory, steps)
         weights = [np.zeros(1, np.float32)]
         made.set_model(
             types.SimpleNamespace(
