@@ -1,7 +1,6 @@
 """The directory of logit stores that runs share, and how what a run lacks is filled."""
 
 import dataclasses
-import hashlib
 import logging
 import os
 import pathlib
@@ -10,6 +9,7 @@ import shutil
 import numpy as np
 
 from keras_logitkd.runs import evaluation
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.logit_store import DamagedStoreError, LogitStore, StoreKey
 
 LIMIT = 20 * 10**9  # bytes of all stores together
@@ -53,7 +53,7 @@ class LogitCache:
         key = StoreKey(
             teacher=",".join(teacher.fingerprint() for teacher in teachers),
             dataset=split.fingerprint(),
-            examples=hashlib.sha256(indices).hexdigest(),
+            examples=hashing.of(indices),
             count=len(indices),
             classes=classes,
             preprocessing=preprocessing,
