@@ -100,7 +100,7 @@ def become(request):
         opened = os.open(file, write if number else os.O_RDONLY, 0o666)
         os.dup2(opened, number)
         os.close(opened)
-    np.random.seed()  # noqa: NPY002
+    np.random.seed()
     sys.argv = ["logitkd", *request["arguments"]]
     if request["tiny"]:
         import tiny_networks
