@@ -49,6 +49,16 @@ def epoch_order(seed, epoch, indices):
     return indices[randomness.permutation(randomness.ORDER, seed, epoch, len(indices))]
 
 
+def view_of(epoch, views):
+    """Returns the number of the view that an epoch sees, for the images and for stored logits.
+
+    Args:
+        epoch: integer >= 0.
+        views: how many views take turns, or None: each epoch has its own.
+    """
+    return int(epoch) if views is None else int(epoch) % views
+
+
 def steps_per_epoch(count, batch_size):
     """Returns ceil(count / batch_size): the last batch of an epoch may be smaller."""
     return -(-count // batch_size)
@@ -86,7 +96,7 @@ def train_batches(
         seed: integer that fixes the order.
         augmentation: an `Augmentation`. Defaults to none.
         view_seed: integer that fixes the views. Defaults to 0.
-        views: epoch e uses view e mod `views`. Defaults to None: view e.
+        views: as for `view_of`. Defaults to None: view e in epoch e.
         logits: a `LogitStore` of the views, row i for the example `indices[i]`. A view is read
             at most `lookahead()` steps before its epoch. Defaults to None: no logits.
         initial_epoch: first epoch. Defaults to 0.
@@ -110,7 +120,7 @@ def train_batches(
     positions = np.arange(len(indices))
 
     def plan(epoch):
-        view = int(epoch) if views is None else int(epoch) % views
+        view = view_of(epoch, views)
         rows = epoch_order(seed, int(epoch), positions)
         parameters = augment.view_parameters(augmentation, view_seed, view, len(split))
         return rows, indices[rows], parameters[indices[rows]], np.int64(view)

@@ -12,8 +12,8 @@ from keras_logitkd.storage.lock import FileLock, LockedError
 def test_second_is_refused_after_its_patience(tmp_path):
     with FileLock(tmp_path / "l").held() as lock:
         assert lock.is_ours()
-        other = FileLock(tmp_path / "l", "Another process searches here")
-        with pytest.raises(LockedError, match="searches here"), other.held(0.2):
+        second = FileLock(tmp_path / "l", "Another process searches here")
+        with pytest.raises(LockedError, match="searches here"), second.held(0.2):
             pass
     assert lock.descriptor is None
     with FileLock(tmp_path / "l").held():  # the file is still there, and nobody's

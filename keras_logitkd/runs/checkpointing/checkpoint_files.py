@@ -5,6 +5,7 @@ counts only together with its arrays: `checkpoint-E-S.npz`, and `best-B.npz` of 
 far. The last two are kept.
 """
 
+import contextlib
 import dataclasses
 import logging
 import re
@@ -169,8 +170,8 @@ def _prune(directory):
     for stem in stems[_KEPT:]:
         _remove(directory, stem)
     for stem in stems[:_KEPT]:
-        content = read_json(directory.path / f"{stem}.json")
-        best |= {best_name(content["best"])} if content["best"] else set()
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged since, or without best
+            best.add(best_name(read_json(directory.path / f"{stem}.json")["best"]))
     for file in directory.path.glob("best-*.npz"):
         if file.name not in best:
             file.unlink(missing_ok=True)

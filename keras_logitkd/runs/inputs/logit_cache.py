@@ -112,10 +112,10 @@ class LogitCache:
                 "--cache-limit, lower --views, prune it, or run with --no-cache"
             )
         place = next(p for p in (store.path, *store.path.absolute().parents) if p.exists())
-        free = shutil.disk_usage(place).free - _RESERVE
+        free = max(0, shutil.disk_usage(place).free - _RESERVE)
         if needed > free:
             raise ValueError(
-                f"The disk of the logit cache {self.directory} has {_gigabytes(max(free, 0))} to "
+                f"The disk of the logit cache {self.directory} has {_gigabytes(free)} to "
                 f"give, and {_gigabytes(needed)} would be needed: lower --views, or run with "
                 "--no-cache"
             )

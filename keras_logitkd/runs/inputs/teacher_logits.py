@@ -118,4 +118,4 @@ class TeacherLogits:
         return logits
 
     def _view(self, epoch):
-        return epoch if self.settings.views is None else epoch % self.settings.views
+        return pipeline.view_of(epoch, self.settings.views)
