@@ -12,7 +12,7 @@ import pytest
 
 from keras_logitkd.cli import main
 from keras_logitkd.cli.progress import TrainingProgress
-from keras_logitkd.processes import interrupts
+from keras_logitkd.processes import interrupts, launcher
 from keras_logitkd.runs import evaluation, job
 
 QUICK = ("--dataset", "npz:tiny.npz", "--batch-size", "16", "--pad", "0", "--no-flip")
@@ -179,7 +179,7 @@ def test_worker_processes_save_what_they_have(run_on_tiny, own_teacher, start, c
     ],
 )
 def test_how_a_process_ended(code, how):
-    assert interrupts.ending(code) == how
+    assert launcher.ending(code) == how
 
 
 def test_ignored_signals_stay_ignored():
