@@ -50,23 +50,19 @@ class OneTeacher(Teachers):
 
 
 class Objective(click.ParamType):
-    """mse, kl or sequential, or feature methods with or without a logit loss."""
+    """A logit loss, feature methods, or both, or sequential."""
 
     name = "objective"
 
     def convert(self, value, param, ctx):
-        if value in ("mse", "kl", "sequential"):
+        if value == "sequential":
             return value
         try:
-            methods = features.parse(value)[1]
+            objective = features.Objective.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if not methods:
-            self.fail(
-                f"{value!r} is not mse, kl or sequential. Their options are --tau and --stages",
-                param,
-                ctx,
-            )
+        if objective.stages and not objective.methods:
+            self.fail(f"{value!r} is written --loss sequential --stages {value}", param, ctx)
         return value
 
 

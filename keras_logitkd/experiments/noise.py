@@ -3,9 +3,9 @@
 import dataclasses
 import math
 
-from keras_logitkd import features, losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.features.objective import HARD, of_column
 from keras_logitkd.runs.spec.cell import Cell
 
 TEACHER = "teacher"
@@ -69,13 +69,11 @@ def draw(frame, summary, title):
 
 
 def _student(model, column, teachers, noise, seed, views):
-    taught = {} if column == "ce" else {"teachers": teachers, "loss": column}
+    taught = {} if column == HARD else {"teachers": teachers, "loss": column}
     return Cell(model, **taught, seed=seed, noise=noise, views=views)
 
 
 def _temperature(column):
     """The temperature of a column, nan where it has none."""
-    try:
-        return getattr(losses.get(features.parse(column)[0] or "mse"), "temperature", math.nan)
-    except ValueError:  # hard labels, a teacher
-        return math.nan
+    found = of_column(column)
+    return math.nan if found is None or found.temperature is None else found.temperature

@@ -27,7 +27,7 @@ class RunSettings:
         seed: of the initial weights and the order. Defaults to 0.
         teachers: identities of the teachers: names of their runs, or file hashes. Defaults to
             none, which is training on hard labels.
-        loss: objective as `features.registry` has it. Defaults to None: hard labels.
+        loss: text of an `Objective`. Defaults to None: hard labels.
         alpha: weight of the distillation loss. Defaults to 0.
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
         view_seed: of the views. Defaults to 0, whatever `seed` is.
