@@ -5,6 +5,7 @@ import pathlib
 import click
 
 from keras_logitkd import features
+from keras_logitkd.losses import registry
 
 
 class ModelName(click.ParamType):
@@ -61,8 +62,14 @@ class Objective(click.ParamType):
             objective = features.Objective.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if objective.stages and not objective.methods:
-            self.fail(f"{value!r} is written --loss sequential --stages {value}", param, ctx)
+        is_softened = objective.argument is not None and objective.temperature is not None
+        if is_softened or (objective.stages and not objective.methods):
+            names = ", ".join(registry.LOSSES)
+            self.fail(
+                f"{value!r} is not {names} or sequential. Their options are --tau and --stages",
+                param,
+                ctx,
+            )
         return value
 
 

@@ -1,6 +1,8 @@
 """How terms of an objective are written down, the same for logit losses and feature methods.
 
-    TERM = NAME[:ARGUMENT][,OPTION=VALUE...]     kl:3    kl:3,scale=squared    at:weight=500,mode=paper
+    TERM = NAME[:ARGUMENT][,OPTION=VALUE...]
+
+Such as kl:3, or kl:3,scale=squared, or at:weight=500,mode=paper.
 
 Options are those of the class, read as the type of their defaults; lists of values are separated
 by slashes. The argument is the option that may be given without its name, such as a temperature;
