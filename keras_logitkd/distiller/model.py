@@ -263,10 +263,8 @@ class Distiller(keras.Model):
 
     def _terms(self, batch, training):
         """The total loss and its parts: scalars, to be summed over the replicas."""
-        groups = [
-            self._logit_terms(batch.teacher_logits is not None or training),
-            [FeatureTerm(method) for method in self.features],
-        ]
+        on_logits = self._logit_terms(batch.teacher_logits is not None or training)
+        groups = (on_logits, [FeatureTerm(method) for method in self.features])
         total, terms = total_of(groups, batch)
         if self.losses:
             penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
@@ -275,8 +273,7 @@ class Distiller(keras.Model):
 
     def _logit_terms(self, is_taught):
         """The terms on logits; without a teacher's an evaluation is by the hard loss."""
-        alpha = self.alpha
-        soft = self.distillation_loss
+        alpha, soft = self.alpha, self.distillation_loss
         hard_weight = 1.0 if soft and not is_taught else 1.0 - alpha
         terms = [LogitTerm("hard_loss", hard_weight, self.loss, "label", alpha)]
         if soft and is_taught:
