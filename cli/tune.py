@@ -6,6 +6,7 @@ import click
 
 from keras_logitkd import features
 from keras_logitkd.cli import options, parameters, quiet, tables
+from keras_logitkd.losses import registry
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
 _GRID_POINTS = 5
@@ -121,7 +122,7 @@ def _command(arguments):
 def _space_fields(given):
     """The arguments of a `SearchSpace`."""
     losses = tuple(part for part in features.split_list(given["losses"]) if part)
-    if "kl" not in losses:
+    if not set(losses) & set(registry.softened()):
         for option in ("tau_range", "tau_choices"):
             if given[option]:
                 flag = option.replace("_", "-")

@@ -3,9 +3,9 @@
 import dataclasses
 import math
 
-from keras_logitkd import features, losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.features.objective import of_column
 from keras_logitkd.runs.spec.cell import Cell, cell_of
 
 TEACHER = "teacher"
@@ -71,7 +71,5 @@ def draw(frame, summary, title):
 
 def _temperature(column):
     """The temperature of a column, nan where it has none."""
-    try:
-        return getattr(losses.get(features.parse(column)[0] or "mse"), "temperature", math.nan)
-    except ValueError:  # hard labels, a teacher
-        return math.nan
+    found = of_column(column)
+    return math.nan if found is None or found.temperature is None else found.temperature

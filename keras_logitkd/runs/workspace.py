@@ -136,7 +136,7 @@ class Workspace:
         Args:
             student: zoo name.
             teacher: zoo names and .keras files, separated by commas. Defaults to the recipe's.
-            loss: an objective, see `features.registry`. Defaults to `"mse"`.
+            loss: text of an `Objective`. Defaults to `"mse"`.
             alpha: weight of the distillation loss. Defaults to 1.
             name: of the run directory. Defaults to one made from the settings.
             teacher_epochs: epochs of a teacher by name. Defaults to its recipe's.

@@ -3,7 +3,8 @@
 import keras
 import keras_tuner
 
-from keras_logitkd import features
+from keras_logitkd.distiller import Distiller
+from keras_logitkd.features import Objective
 from keras_logitkd.tuning.space import SearchSpace
 
 
@@ -57,13 +58,13 @@ class DistillationHyperModel(keras_tuner.HyperModel):
             hp: a `keras_tuner.HyperParameters`.
         """
         candidate = self.space.declare(hp)
-        *before, stage = features.stages_of(candidate.objective, candidate.alpha)
+        *before, stage = Objective.parse(candidate.objective, candidate.alpha).training()
         if before:
             raise ValueError(
                 "A hypermodel trains in one stage; `logitkd tune` searches methods with several. "
                 f"Received: {candidate.objective}"
             )
-        distiller = stage.distiller(self.teacher, self.student(hp))
+        distiller = Distiller.for_stage(stage, self.teacher, self.student(hp))
         distiller.compile(**self.compile_options(hp))
         return distiller
 

@@ -5,9 +5,10 @@ import functools
 
 import numpy as np
 
-from keras_logitkd import features, losses
+from keras_logitkd import losses
 from keras_logitkd.analysis.finished_run import FinishedRun
 from keras_logitkd.data import pipeline
+from keras_logitkd.features import Objective
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import models
@@ -35,12 +36,16 @@ class Sample:
     @functools.cached_property
     def loss(self):
         """The distillation loss; mse where there are feature methods only."""
-        return losses.get(features.parse(self.run.settings.loss)[0] or "mse")
+        return losses.get(self._objective.logit_loss or "mse")
 
     @property
     def has_features(self):
         """Whether feature methods are a part of what was minimised."""
-        return bool(features.parse(self.run.settings.loss)[1])
+        return bool(self._objective.methods)
+
+    @property
+    def _objective(self):
+        return Objective.parse(self.run.settings.loss)
 
     @property
     def last_stage(self):

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from keras_logitkd import features, zoo
+from keras_logitkd import zoo
 from keras_logitkd.data.noise import LabelNoise
+from keras_logitkd.features import Objective
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.storage.schema import from_json, to_json
 
@@ -18,7 +19,7 @@ class Cell:
         model: zoo name; None where only the teachers matter.
         teachers: cells, or paths of .keras files; the logits of several are averaged. Defaults to
             none: hard labels.
-        loss: objective as `features.registry` has it: a distillation loss, feature methods, or
+        loss: text of an `Objective`: a distillation loss, feature methods, or
             both; None on hard labels.
         alpha: weight of the distillation loss. Defaults to 1, which a method without one needs.
         seed: of the initial weights and the order. Defaults to 0.
@@ -47,7 +48,7 @@ class Cell:
                 f"Received: loss={self.loss!r} with {len(self.teachers)} teacher(s)"
             )
         if self.loss is not None:
-            features.check(self.loss, self.alpha)
+            Objective.parse(self.loss, self.alpha).check()
         if self.model is not None:
             zoo.parse_name(self.model)
 
