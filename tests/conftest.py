@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny_zoo
 
-# As the command line sets them: a process that a test starts then computes the same bits, and may be
+# As the command line sets them: a process that a test starts computes the same bits, and may be
 # a fork of one that has TensorFlow loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
