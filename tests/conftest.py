@@ -7,8 +7,11 @@ import sys
 import hypothesis
 import numpy as np
 import pytest
+import tiny_zoo
 
-# As the command line sets it: a process that a test starts then computes the same bits.
+# As the command line sets them: a process that a test starts computes the same bits, and may be
+# a fork of one that has TensorFlow loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # The first call of a test may compile; a shared machine may stall at any call.
@@ -33,6 +36,16 @@ def _keras_defaults():
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def tiny_networks():
+    """The zoo's families have a single convolution: for tests whose subject is no network.
+
+    Fixtures of a wider scope take `tiny_zoo.in_place()` themselves.
+    """
+    with tiny_zoo.in_place():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +113,22 @@ def own_teacher(run_on_tiny):
 
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
     keras.Sequential(layers).save("own.keras")
+
+
+@pytest.fixture(scope="module")
+def _kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept") / "files"
+
+
+@pytest.fixture
+def once(run_on_tiny, tmp_path, _kept):
+    """Calls what fills the working directory for a module's first test; others get its files."""
+
+    def once(fill):
+        if _kept.exists():
+            shutil.copytree(_kept, tmp_path, dirs_exist_ok=True)
+        else:
+            fill()
+            shutil.copytree(tmp_path, _kept)
+
+    return once

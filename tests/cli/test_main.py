@@ -12,6 +12,8 @@ import pytest
 from keras_logitkd.cli import main
 from keras_logitkd.runs.inputs.models import load_model
 
+tiny_networks = pytest.mark.usefixtures("tiny_networks")
+
 QUICK = ["--epochs", "1", "--batch-size", "128", "--no-flip", "--pad", "0"]
 
 
@@ -129,6 +131,7 @@ def test_unexpected_error_is_exit_code_1(run, monkeypatch):
     assert "--debug" in err
 
 
+@tiny_networks
 def test_distill_with_own_teacher_ends_with_a_student(run, tmp_path):
     own_model().save(tmp_path / "own.keras")
     arguments = (*DISTILL, "--teacher", "own.keras", "--name", "first", *QUICK)
@@ -163,6 +166,7 @@ def test_distill_with_own_teacher_ends_with_a_student(run, tmp_path):
     assert evaluated["agreement"] == pytest.approx(report["test_agreement"])
 
 
+@tiny_networks
 def test_distill_with_two_teachers_kl_and_baseline(run, tmp_path):
     for name in ("a", "b"):
         own_model().save(tmp_path / f"{name}.keras")
@@ -178,6 +182,7 @@ def test_distill_with_two_teachers_kl_and_baseline(run, tmp_path):
     assert (config["loss"], config["alpha"], len(config["teachers"])) == ("kl:inf", 0.9, 2)
 
 
+@tiny_networks
 def test_sequential_switches_at_half_of_the_epochs(run, tmp_path):
     own_model().save(tmp_path / "own.keras")
     code, _, _ = run(
@@ -188,6 +193,7 @@ def test_sequential_switches_at_half_of_the_epochs(run, tmp_path):
     assert json.loads(pathlib.Path("runs/s/config.json").read_text())["loss"] == "kl:3@0,mse@1"
 
 
+@tiny_networks
 def test_train_with_label_smoothing_and_resume(run):
     arguments = ("train", "--model", "wrn-10-1", "--label-smoothing", "0.1", "--name", "m")
     code, out, _ = run(*arguments, *QUICK, "--resume")
@@ -242,6 +248,7 @@ def test_help_is_immediate_and_imports_no_tensorflow():
     assert min(times) < 0.5
 
 
+@tiny_networks
 def test_runs_lists_the_others_beside_a_damaged_one(run, tmp_path):
     for name, config in (("broken", "[]"), ("empty copy", "{}"), ("cut", '{"kind"')):
         (tmp_path / "runs" / name).mkdir(parents=True)
@@ -262,6 +269,7 @@ def test_runs_lists_the_others_beside_a_damaged_one(run, tmp_path):
     assert "broken/config.json is damaged" in err
 
 
+@tiny_networks
 def test_run_is_evaluated_from_its_own_directory(run, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (40, 8, 8, 1), dtype="uint8"), np.arange(40) % 2

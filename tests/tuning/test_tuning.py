@@ -20,6 +20,8 @@ from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import Candidate, SearchSpace
 from keras_logitkd.tuning.tuner import make_oracle
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 class KilledError(Exception):
     pass

@@ -5,6 +5,7 @@ time. `tests/zoo`, `tests/features` and whatever measures a network have the rea
 """
 
 import contextlib
+import importlib
 from unittest import mock
 
 FAMILIES = ("wide_resnet", "cifar_resnet")
@@ -25,9 +26,15 @@ def build(depth, width, input_shape, num_classes, weight_decay=0.0, name=None, i
 
 
 @contextlib.contextmanager
-def in_the_zoo():
-    """The zoo builds these while this context lasts."""
+def in_place():
+    """The zoo builds these networks while this context lasts."""
     with contextlib.ExitStack() as stack:
         for family in FAMILIES:
             stack.enter_context(mock.patch(f"keras_logitkd.zoo.{family}.build", build))
         yield
+
+
+def stay():
+    """The zoo builds these networks from now on: for a process that ends soon."""
+    for family in FAMILIES:
+        importlib.import_module(f"keras_logitkd.zoo.{family}").build = build
