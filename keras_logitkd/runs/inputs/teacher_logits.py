@@ -1,6 +1,5 @@
 """What the teachers of a run say: read from stores, or computed where there is no cache."""
 
-import dataclasses
 import functools
 import time
 
@@ -41,7 +40,7 @@ class TeacherLogits:
         """The `LogitStore` of the training views, or None without a cache."""
         if self.cache is None:
             return None
-        views = {"view": dataclasses.asdict(self.settings.recipe.augmentation)}
+        views = {"view": self.settings.recipe.augmentation.to_config()}
         seed = self.settings.view_seed
         store = self._store(self.dataset.train, self.train_indices, views, seed)
         self.cache.check_space(store, map(self._view, range(self.settings.recipe.epochs)))
@@ -101,8 +100,7 @@ class TeacherLogits:
         )
         if self.cache is None:
             return np.concatenate(list(evaluation.averaged_logits(self.models, batches)))
-        # An evaluation depends on the crop's size alone.
-        evaluation_only = {"evaluation": {"resized_crop": self.settings.recipe.resized_crop}}
+        evaluation_only = {"evaluation": self.settings.recipe.augmentation.evaluation_config()}
         store = self._store(split, indices, evaluation_only)
         self.cache.check_space(store, [0])
         return np.asarray(self._ensure(store, 0, batches), dtype=np.float32)
@@ -118,4 +116,4 @@ class TeacherLogits:
         return logits
 
     def _view(self, epoch):
-        return epoch if self.settings.views is None else epoch % self.settings.views
+        return pipeline.view_of(epoch, self.settings.views)

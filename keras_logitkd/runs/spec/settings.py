@@ -75,6 +75,7 @@ class RunSettings:
         for name, default in _LATER.items():
             if config[name] == default:
                 del config[name]
+        config["recipe"] = self.recipe.to_config()
         return {**config, "noise": self.noise.to_config() if self.noise else None}
 
     @classmethod
