@@ -18,11 +18,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.data.augment import Augmentation
+from keras_logitkd.data.views import registry
+from keras_logitkd.data.views.operation import Operation
 from keras_logitkd.runs import evaluation, workspace
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.runs.spec.settings import RunSettings
+from keras_logitkd.storage.fields import Field
 
 FORMER = pathlib.Path(__file__).with_name("former")
 STUDENT = "digits-resnet-8-1-kl_3+a0.9-s0-6d79eeca"
@@ -35,20 +37,15 @@ FIELDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class GrownAugmentation(Augmentation):
-    invert: bool = False
+class Invert(Operation):
+    FIELDS = (Field("invert", bool, "White is black.", False),)
+    is_active = False
 
 
 @dataclasses.dataclass(frozen=True)
 class GrownRecipe(Recipe):
     warm_up: int = 0
     invert: bool = False
-
-    @property
-    def augmentation(self):
-        plain = super().augmentation
-        return GrownAugmentation(plain.pad, plain.flip, plain.resized_crop, invert=self.invert)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +67,7 @@ def open_former(request, former, monkeypatch):
     grown = request.param == "with more fields"
     if grown:
         monkeypatch.setattr(workspace, "RunSettings", GrownSettings)
+        monkeypatch.setattr(registry, "OPERATIONS", [*registry.OPERATIONS, Invert])
 
     def open_it(**fields):
         opened = workspace.open_workspace(

@@ -152,7 +152,7 @@ class Sample:
             dataset.train,
             self.run.data.train_indices,
             dataset.num_classes,
-            {"view": dataclasses.asdict(settings.recipe.augmentation)},
+            {"view": settings.recipe.augmentation.to_config()},
             settings.view_seed,
         )
         return store if store.views else None

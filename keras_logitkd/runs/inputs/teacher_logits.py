@@ -11,7 +11,6 @@ from keras_logitkd.networks.inference import for_inference
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import logit_cache
-from keras_logitkd.storage.schema import to_json
 
 EVALUATION_BATCH = 256
 
@@ -40,7 +39,7 @@ class TeacherLogits:
         """The `LogitStore` of the training views, or None without a cache."""
         if self.cache is None:
             return None
-        views, seed = {"view": to_json(self.recipe.augmentation)}, self.settings.view_seed
+        views, seed = {"view": self.recipe.augmentation.to_config()}, self.settings.view_seed
         store = self._store(self.data.dataset.train, self.data.train_indices, views, seed)
         self.cache.check_space(store, map(self._view, range(self.recipe.epochs)))
         return store
@@ -98,8 +97,7 @@ class TeacherLogits:
         )
         if self.cache is None:
             return np.concatenate(list(evaluation.averaged_logits(self.models, batches)))
-        # An evaluation depends on the crop's size alone.
-        evaluation_only = {"evaluation": {"resized_crop": self.recipe.resized_crop}}
+        evaluation_only = {"evaluation": self.recipe.augmentation.evaluation_config()}
         store = self._store(split, indices, evaluation_only)
         self.cache.check_space(store, [0])
         return np.asarray(self._ensure(store, 0, batches), dtype=np.float32)
