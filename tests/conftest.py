@@ -19,15 +19,36 @@ hypothesis.settings.register_profile("undisturbed", deadline=None)
 hypothesis.settings.load_profile("undisturbed")
 
 
-# Modules of which each needs what the conftest.py beside them makes in a minute.
+# Directories whose modules share what the conftest.py beside them makes in half a minute.
 _TOGETHER = ("report",)
+# What takes longest, first: a group that begins last leaves the other processes idle.
+_FIRST = (
+    "faults/test_kill",
+    "tests/report",
+    "tests/test_readme",
+    "cli/test_sweeps",
+    "tuning/test_tuning",
+    "faults/test_faults",
+    "faults/test_two_writers",
+    "features/test_runs",
+)
+
+
+def pytest_configure(config):
+    """`--dist loadgroup` keeps the order below, and does not begin with the many short tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items):
     """With `--dist loadgroup`, those that share a fixture that takes long run in one process."""
+    groups = {}
     for item in items:
         place = item.path.parent if item.path.parent.name in _TOGETHER else item.path
-        item.add_marker(pytest.mark.xdist_group(f"{place.parent.name}/{place.stem}"))
+        group = f"{place.parent.name}/{place.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups[item] = _FIRST.index(group) if group in _FIRST else len(_FIRST)
+    items.sort(key=groups.get)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ from keras_logitkd.runs.spec.settings import RunSettings
 # Steps of the first stage, of one epoch, and of two epochs after it.
 STAGED = ["ab:init_epochs=1", "ft:init_epochs=1", "fitnets:mode=two_stage,init_epochs=1"]
 
+tiny_networks = pytest.mark.usefixtures("tiny_networks")
+
 
 class KilledError(Exception):
     pass
@@ -57,6 +59,7 @@ def rows_of(directory):
         return list(csv.DictReader(file))
 
 
+@tiny_networks
 @pytest.mark.parametrize(
     ("loss", "places"),
     [
@@ -87,6 +90,7 @@ def kill_and_resume(settings, tiny, teacher, whole, expected, place):
         np.testing.assert_array_equal(one, other)
 
 
+@tiny_networks
 def test_epochs_of_a_stage_come_before_the_recipes(tiny, settings, teacher, tmp_path):
     settings = dataclasses.replace(settings, loss="ab:init_epochs=1")
     directory = RunDirectory(tmp_path, "r")
@@ -117,6 +121,7 @@ def test_stages_have_their_own_learning_rates(settings):
     assert [softened.schedule.at(epoch) for epoch in range(2)] == [4.0, 1.0]
 
 
+@tiny_networks
 def test_a_method_on_logits_reads_the_store_and_others_run_the_teacher(
     tiny, settings, teacher, tmp_path, monkeypatch
 ):

@@ -106,9 +106,7 @@ class Sample:
 
     def teacher_logits(self, split, indices):
         """Returns the teachers' logits of examples as a run computes them, (n, classes)."""
-        run = self.run
-        trained_on = run.data.train_indices
-        logits = TeacherLogits(run.teachers, run.dataset, trained_on, run.settings, cache=None)
+        logits = TeacherLogits(self.run.teachers, self.run.data, cache=None)
         return logits.of(split, indices)
 
     def ensemble(self, images):

@@ -34,7 +34,13 @@ def settings(tiny):
     # 48 examples for training: 24 steps an epoch.
     recipe = Recipe(epochs=7, batch_size=2, pad=1, flip=True, validation=0.2)
     return RunSettings(
-        "wrn-10-1", tiny.name, recipe, teachers=("t",), loss="mse", views=3, view_seed=5
+        model="wrn-10-1",
+        dataset=tiny.name,
+        recipe=recipe,
+        teachers=("t",),
+        loss="mse",
+        views=3,
+        view_seed=5,
     )
 
 
@@ -48,7 +54,7 @@ def logits_for(tiny, tmp_path):
 
     def make(settings):
         data = RunData(settings, tiny)
-        return data, TeacherLogits([teacher], tiny, data.train_indices, settings, cache)
+        return data, TeacherLogits([teacher], data, cache)
 
     return make
 
