@@ -1,6 +1,6 @@
 """Modules under the names that they had in version 0.1: scripts and saved models name them.
 
-A model file of Keras says in which module a class is, such as `keras_logitkd.layers`.
+A model file of Keras says in which module a class is, such as `keras_logitkd.networks.layers`.
 """
 
 import importlib

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import functools
-import hashlib
 import pathlib
 
 from keras_logitkd.data import catalog
@@ -12,6 +11,7 @@ from keras_logitkd.runs.directory.run_directory import RunDirectory, locate_mode
 from keras_logitkd.runs.inputs import models, teachers
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.spec.settings import RunSettings
+from keras_logitkd.storage import hashing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +117,8 @@ def _from_run(directory):
 
 
 def _from_file(path, identity, dataset, shape):
-    is_it = pathlib.Path(path).is_file()
-    if is_it:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        is_it = identity == f"{teachers.FILE_IDENTITY}{digest}"
-    if not is_it:
+    is_there = pathlib.Path(path).is_file()
+    if not is_there or identity != f"{teachers.FILE_IDENTITY}{hashing.of_file(path)}":
         raise ValueError(
             f"The run's teacher {path} is not there, or not the file of the training "
             f"({identity[:15]}...). Go to where the path leads to it, or put it back"

@@ -2,11 +2,11 @@
 
 import dataclasses
 import functools
-import hashlib
 
 import numpy as np
 
 from keras_logitkd.data import randomness
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError
 
 
@@ -40,9 +40,8 @@ class Split:
 
     @functools.cached_property
     def _fingerprint(self):
-        digest = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<i4"))
-        digest.update(self.images.fingerprint().encode())
-        return digest.hexdigest()
+        labels = np.ascontiguousarray(self.labels, dtype="<i4")
+        return hashing.of(labels, self.images.fingerprint())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,8 +81,7 @@ class Dataset:
 
     def fingerprint(self):
         """Returns the sha256 (hex) of both splits."""
-        both = self.train.fingerprint() + self.test.fingerprint()
-        return hashlib.sha256(both.encode()).hexdigest()
+        return hashing.of(self.train.fingerprint(), self.test.fingerprint())
 
 
 def split_validation(labels, fraction, seed=0):

@@ -1,6 +1,5 @@
 """Datasets that are folders of image files, one folder per class."""
 
-import hashlib
 import logging
 import pathlib
 
@@ -9,6 +8,7 @@ import numpy as np
 from keras_logitkd.data.arrays import HOLD_OUT
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
 from keras_logitkd.data.sources import ArrayImages, StreamedImages
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError, one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -48,12 +48,12 @@ class FileImages(StreamedImages):
 
     def fingerprint(self):
         """Returns the sha256 (hex) of names, sizes and modification times of the files."""
-        digest = hashlib.sha256(repr(self.shape).encode())
+        parts = [repr(self.shape)]
         for path in self.paths:
             stat = path.stat()
             name = path.relative_to(self.root).as_posix()
-            digest.update(f"{name}\0{stat.st_size}\0{int(stat.st_mtime)}\n".encode())
-        return digest.hexdigest()
+            parts.append(f"{name}\0{stat.st_size}\0{int(stat.st_mtime)}\n")
+        return hashing.of(*parts)
 
 
 def decode(path, channels):

@@ -1,8 +1,6 @@
 """Label noise that is a pure function of its seed: which labels change, and into what."""
 
 import dataclasses
-import hashlib
-import json
 import math
 import numbers
 import pathlib
@@ -10,6 +8,7 @@ import pathlib
 import numpy as np
 
 from keras_logitkd.data import randomness
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError, one_line
 
 KINDS = ("symmetric", "pair", "matrix")
@@ -67,8 +66,8 @@ class LabelNoise:
         """Short text such as "symmetric 0.4"; a matrix shows its size and a digest."""
         if self.kind != "matrix":
             return f"{self.kind} {self.rate:.12g}"
-        digest = hashlib.sha256(json.dumps(self.matrix).encode()).hexdigest()
-        return f"matrix {len(self.matrix)}x{len(self.matrix)} {digest[:6]}"
+        size, digest = len(self.matrix), hashing.of_json(self.matrix)
+        return f"matrix {size}x{size} {digest[:6]}"
 
     def to_config(self):
         """Returns a dict of JSON values, from which `from_config` makes an equal object."""

@@ -4,7 +4,6 @@ The index of an example is the number of examples in the shards before its own p
 in the shard. Positions, checksums and labels come from one pass over the files, kept beside them.
 """
 
-import hashlib
 import logging
 import os
 import pathlib
@@ -15,6 +14,7 @@ import zlib
 import numpy as np
 
 from keras_logitkd.data.sources import StreamedImages
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -74,9 +74,8 @@ class RecordImages(StreamedImages):
 
     def fingerprint(self):
         """Returns the sha256 (hex) of the files' names and sizes and their records' table."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.table, dtype="<i8"))
-        digest.update(repr([(path.name, path.stat().st_size) for path in self.paths]).encode())
-        return digest.hexdigest()
+        files = [(path.name, path.stat().st_size) for path in self.paths]
+        return hashing.of(np.ascontiguousarray(self.table, dtype="<i8"), repr(files))
 
 
 def open_records(builder, split, image_key, label_key):

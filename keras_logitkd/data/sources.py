@@ -4,9 +4,10 @@ Every source is read by index, so that order, views and subsets mean the same fo
 """
 
 import functools
-import hashlib
 
 import numpy as np
+
+from keras_logitkd.storage import hashing
 
 
 class ArrayImages:
@@ -28,9 +29,7 @@ class ArrayImages:
 
     def fingerprint(self):
         """Returns the sha256 (hex) of shape and bytes."""
-        digest = hashlib.sha256(repr(self.array.shape).encode())
-        digest.update(self.array.reshape(-1).data)
-        return digest.hexdigest()
+        return hashing.of(repr(self.array.shape), self.array.reshape(-1).data)
 
     @functools.cached_property
     def _tensor(self):

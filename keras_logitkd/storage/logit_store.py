@@ -8,19 +8,21 @@ every view and of itself. Files appear under their names only when they are comp
 import collections
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
-import os
+import math
 import pathlib
-import zipfile
 
 import numpy as np
+
+from keras_logitkd.storage import hashing
+from keras_logitkd.storage.atomic import replacing, write_json
+from keras_logitkd.storage.hashing import model_fingerprint  # noqa: F401 (public here)
+from keras_logitkd.storage.lock import NAME, FileLock
 
 FORMAT = 1
 DTYPES = ("float32", "float16")
 MEMORY_BUDGET = 2**30  # bytes of views that are kept in memory; larger ones are memory-mapped
-_BLOCK = 2**24
 
 
 class DamagedStoreError(ValueError):
@@ -72,7 +74,7 @@ class StoreKey:
 
     def digest(self):
         """Returns the sha256 (hex) of all fields."""
-        return _checksum(self.to_config())
+        return hashing.of_json(self.to_config())
 
     def to_config(self):
         """Returns the fields as JSON types."""
@@ -194,7 +196,7 @@ class LogitStore:
         expected = (self.key.count, self.key.classes), np.dtype(self.key.dtype)
         if (array.shape, array.dtype) != expected:
             raise DamagedStoreError(f"{damaged}it is {array.dtype} of shape {array.shape}")
-        if _digest_of(array) != self._checksums[view]:
+        if hashing.of_rows(array) != self._checksums[view]:
             raise DamagedStoreError(f"{damaged}its checksum is another")
         array.flags.writeable = False
         return array
@@ -204,22 +206,15 @@ class LogitStore:
         file, shape = self._view_file(view), (self.key.count, self.key.classes)
         header = {"descr": np.dtype(self.key.dtype).str, "fortran_order": False, "shape": shape}
         digest, rows = hashlib.sha256(), 0
-        partial = file.with_name(f".{os.getpid()}.{file.name}")
-        try:
-            with partial.open("wb") as out:
-                np.lib.format.write_array_header_1_0(out, header)
-                for part in logits:
-                    data = self._checked(part)
-                    out.write(data)
-                    digest.update(data)
-                    rows += len(data)
-                out.flush()
-                os.fsync(out.fileno())
+        with replacing(file) as partial, partial.open("wb") as out:
+            np.lib.format.write_array_header_1_0(out, header)
+            for part in logits:
+                data = self._checked(part)
+                out.write(data)
+                digest.update(data)
+                rows += len(data)
             if rows != self.key.count:
                 raise ValueError(f"A view must have {self.key.count} rows. Received: {rows}")
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
         return digest.hexdigest()
 
     def _checked(self, part):
@@ -244,7 +239,7 @@ class LogitStore:
                 raise ValueError(
                     f"{file} must have format {FORMAT}. Received: {manifest['format']}"
                 )
-            if checksum != _checksum(manifest):
+            if checksum != hashing.of_json(manifest):
                 raise DamagedStoreError(f"{file} is damaged: its checksum is another")
         except FileNotFoundError:
             self._checksums = {}
@@ -267,23 +262,12 @@ class LogitStore:
             "about": self.about,
             "views": {str(view): self._checksums[view] for view in self.views},
         }
-        text = json.dumps({**manifest, "checksum": _checksum(manifest)}, indent=2) + "\n"
-        partial = self.path / f".{os.getpid()}.manifest.json"
-        try:
-            with partial.open("w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(partial, self.path / "manifest.json")
-        finally:
-            partial.unlink(missing_ok=True)
+        manifest["checksum"] = hashing.of_json(manifest)
+        write_json(self.path / "manifest.json", manifest)
 
-    @contextlib.contextmanager
     def _locked(self):
-        """Keeps other processes from writing; the lock ends with the process that holds it."""
-        with (self.path / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        """Keeps other processes from writing, and waits for one that does."""
+        return FileLock(self.path / NAME).held(math.inf)
 
     def _remove_partial_files(self):
         """Removes what killed processes left; call with the lock, so that nobody writes them."""
@@ -291,41 +275,7 @@ class LogitStore:
             file.unlink(missing_ok=True)
 
 
-def model_fingerprint(path):
-    """Returns the sha256 (hex) of a model file's architecture and weights.
-
-    For a .keras file the date and versions in it do not count: a network saved twice has one
-    fingerprint. The model is not loaded. Of other files every byte counts.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    if not zipfile.is_zipfile(path):
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    with zipfile.ZipFile(path) as archive:
-        for name in sorted(set(archive.namelist()) - {"metadata.json"}):
-            digest.update(f"{name}\n{archive.getinfo(name).file_size}\n".encode())
-            with archive.open(name) as member:
-                while block := member.read(_BLOCK):
-                    digest.update(block)
-    return digest.hexdigest()
-
-
 def _differing(first, second):
     names = [field.name for field in dataclasses.fields(StoreKey)]
     ours, theirs = first.to_config(), second.to_config()
     return [name for name in names if ours[name] != theirs[name]]
-
-
-def _checksum(content):
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_of(array):
-    """sha256 of an array's bytes, block by block: it may be larger than the memory."""
-    digest, rows = hashlib.sha256(), max(1, _BLOCK // max(1, array[:1].nbytes))
-    for start in range(0, len(array), rows):
-        digest.update(np.ascontiguousarray(array[start : start + rows]))
-    return digest.hexdigest()

@@ -1,12 +1,11 @@
 """What a search tells: rows of trials, the best, and its options for `logitkd distill`."""
 
 import dataclasses
-import hashlib
-import json
 import os
 
 from keras_logitkd.runs.inputs import teachers
 from keras_logitkd.runs.versions import installed_versions
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import read_json
 from keras_logitkd.tuning.tuner import OBJECTIVE
 
@@ -138,7 +137,7 @@ def number(value):
 def digest(config):
     """Returns 8 hex digits that equal settings share."""
     config = {**config, "data_dir": None, "teacher": None}
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
+    return hashing.of_json(config)[:8]
 
 
 def _absolute(part):

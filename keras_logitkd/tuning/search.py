@@ -3,15 +3,14 @@
 import contextlib
 import csv
 import dataclasses
-import fcntl
 import io
 import logging
-import time
 
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.settings import differing_settings
 from keras_logitkd.storage.atomic import read_json, replacing, write_json
+from keras_logitkd.storage.lock import NAME, FileLock
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import SearchSpace
 from keras_logitkd.tuning.tuner import METHODS, OBJECTIVE, PROJECT, TrialTuner, make_oracle
@@ -213,17 +212,9 @@ class Search:
     @contextlib.contextmanager
     def _locked(self):
         """Keeps other processes from searching here. Gives the lock's file descriptor."""
-        with (self.path / ".lock").open("w") as lock:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise ValueError(f"Another process searches in {self.path}") from error
-                    time.sleep(0.1)
-            yield lock.fileno()
+        lock = FileLock(self.path / NAME, f"Another process searches in {self.path}")
+        with lock.held(_LOCK_SECONDS):
+            yield lock.descriptor
 
 
 def _check(workspace, space, method, trials):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from keras_logitkd.data import randomness, statistics
 from keras_logitkd.data.dataset import Split, draw_part, split_validation
-from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.sources import ArrayImages, StreamedImages
 from keras_logitkd.data.statistics import channel_statistics
 from keras_logitkd.storage.errors import DataError
 
@@ -50,6 +51,13 @@ def test_split_validation_share_is_exact():
     assert set(np.bincount(labels[valid])) == {50}
     # Pinned: a changed draw would change every published validation number.
     assert valid[:6].tolist() == [6, 17, 18, 20, 25, 56]
+
+
+def test_largest_remainder_gives_what_is_missing():
+    # 10% of 14, 18 and 13 are 1.4, 1.8 and 1.3; of all 45 they are 4 (4.5 to even).
+    labels = np.repeat(np.arange(3), [14, 18, 13])
+    _, valid = split_validation(labels, 0.1)
+    assert np.bincount(labels[valid]).tolist() == [1, 2, 1]
 
 
 def test_split_validation_zero_is_empty():
@@ -126,6 +134,23 @@ def test_channel_statistics_are_those_of_numpy():
     mean, std = channel_statistics(split)
     np.testing.assert_allclose(mean, split.images.array.mean((0, 1, 2), np.float64), rtol=1e-12)
     np.testing.assert_allclose(std, split.images.array.std((0, 1, 2), np.float64), rtol=1e-10)
+
+
+class ByIndex(StreamedImages):
+    """Images of one pixel, their index."""
+
+    shape, count = (1, 1, 1), 200
+
+    def load(self, index):
+        return np.full(self.shape, index, np.uint8)
+
+
+def test_statistics_of_streamed_images_are_those_of_a_fixed_sample(monkeypatch):
+    monkeypatch.setattr(statistics, "_SAMPLE", 50)
+    mean, std = channel_statistics(Split("train", np.zeros(200, np.int32), ByIndex()))
+    chosen = randomness.permutation(randomness.SAMPLE, 0, 0, 200)[:50]
+    np.testing.assert_allclose([mean[0], std[0]], [chosen.mean(), chosen.std()], rtol=1e-12)
+    assert abs(mean[0] - 99.5) < 25  # not that of the first, 24.5
 
 
 def test_images_are_held_once():

@@ -1,5 +1,7 @@
 """Image folders: in memory and streamed alike, and what they refuse."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -90,6 +92,14 @@ def test_fingerprint_sees_a_changed_file(tmp_path):
     after = catalog.load(f"folder:{tmp_path}", memory_budget=0)
     assert after.train.fingerprint() != train
     assert after.test.fingerprint() == test
+
+
+def test_fingerprint_sees_a_file_that_was_changed_in_place(tmp_path):
+    write_images(tmp_path, [(5, 5)] * 5)
+    images = catalog.load(f"folder:{tmp_path}", memory_budget=0).train.images
+    before, changed = images.fingerprint(), images.paths[0].stat().st_mtime + 7
+    os.utime(images.paths[0], (changed, changed))
+    assert images.fingerprint() != before
 
 
 def test_palette_and_transparent_images_become_rgb(tmp_path):

@@ -15,6 +15,7 @@ from keras_logitkd.data import catalog, listing
 from keras_logitkd.data.cifar import load_cifar
 from keras_logitkd.data.idx import FASHION_MNIST_CLASSES, load_idx, read_idx
 from keras_logitkd.data.importers import import_dataset
+from keras_logitkd.data.records import RecordImages
 from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(4)
@@ -147,6 +148,30 @@ def test_a_bit_that_turns_after_indexing_is_found_in_its_record(tmp_path):
             again.load(7)
         np.testing.assert_array_equal(again.load(6), images.load(6))
         file.write_bytes(whole)
+
+
+def test_index_of_files_that_were_replaced_is_made_again(tmp_path):
+    write_idx(tmp_path, train=40)
+    import_dataset("idx", tmp_path, "tiny_set", tmp_path / "store")
+    load = functools.partial(catalog.load, "tiny_set", data_dir=tmp_path / "store", memory_budget=0)
+    images = load().train.images
+    (kept,) = images.paths[0].parent.glob("*index_train.npz")
+    with np.load(kept) as archive:
+        arrays = dict(archive)
+    arrays["records"][:, 1] += 1
+    np.savez(kept, **{**arrays, "sizes": arrays["sizes"] + 1})
+    np.testing.assert_array_equal(load().train.images.table, images.table)
+
+
+def test_fingerprint_sees_every_record(tmp_path):
+    file = tmp_path / "records"
+    file.write_bytes(bytes(99))
+    table = np.array([[0, 12, 30, 5], [0, 58, 30, 6]])
+    tables = [table, table[::-1], table[:1], table + np.array([0, 0, 0, 1])]
+    found = {RecordImages([file], each, "image", (5, 4, 1)).fingerprint() for each in tables}
+    file.write_bytes(bytes(98))
+    found.add(RecordImages([file], table, "image", (5, 4, 1)).fingerprint())
+    assert len(found) == 5
 
 
 def flip(data, position):

@@ -1,5 +1,7 @@
 """Order, views and batches against plain NumPy, and streams that start in the middle."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from keras_logitkd.data import pipeline
 from keras_logitkd.data.dataset import Split
-from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.shares import Share
+from keras_logitkd.data.sources import ArrayImages, StreamedImages
 from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
 
@@ -204,7 +207,7 @@ class RowsByView:
 
 @pytest.mark.parametrize("step", [0, 2])
 def test_logits_are_those_of_the_row_and_view(split, step, monkeypatch):
-    monkeypatch.setattr(pipeline, "_CHUNK", 2)
+    monkeypatch.setattr(pipeline, "_CHUNK", 3)
     indices = np.array([20, 3, 11, 7, 0, 22, 15])
     settings = {"batch_size": 2, "epochs": 3, "seed": 1, "augmentation": CROPS, "views": 2}
     records = as_lists(
@@ -242,3 +245,58 @@ def test_no_stream_has_an_autotuner_that_delays_its_end(split):
         pipeline.eval_batches(split, batch_size=4),
     ):
         assert stream.map(lambda record: record["image"]).options().autotune.enabled is False
+
+
+class CountedReads(RowsByView):
+    """Logits that count how often they are read."""
+
+    reads = 0
+
+    def read(self, view):
+        self.reads += 1
+        return super().read(view)
+
+
+def test_stream_runs_no_further_ahead_than_it_says(split, monkeypatch):
+    monkeypatch.setattr(pipeline, "_CHUNK", 1)  # a read a step
+    monkeypatch.setattr(pipeline, "_parallel_calls", lambda: 2)
+    logits = CountedReads(23)
+    stream = iter(pipeline.train_batches(split, batch_size=1, epochs=9, seed=0, logits=logits))
+    for taken in range(1, 30):
+        next(stream)
+        settled = -1
+        while settled < logits.reads:
+            settled = logits.reads
+            time.sleep(0.02)
+        assert taken < logits.reads <= taken + pipeline.lookahead()
+
+
+class FirstIsSlow(StreamedImages):
+    """Images of one pixel, their index, of which the first takes long."""
+
+    shape, count = (1, 1, 1), 8
+
+    def load(self, index):
+        time.sleep(0.1 * (index == 0))
+        return np.full(self.shape, index, np.uint8)
+
+
+def test_order_is_kept_where_an_image_takes_long(monkeypatch):
+    monkeypatch.setattr(pipeline, "_parallel_calls", lambda: 4)
+    split = Split("train", np.zeros(8, np.int32), FirstIsSlow())
+    images = [record["image"] for record in as_lists(pipeline.eval_batches(split, batch_size=1))]
+    assert np.ravel(images).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("machines", [1, 2, 4])
+def test_parts_of_all_machines_are_the_batch(split, machines):
+    settings = {"batch_size": 6, "epochs": 2, "seed": 1, "augmentation": CROPS}
+    whole = as_lists(pipeline.train_batches(split, **settings))
+    own = 4 // machines
+    shares = [Share(own * rank, own * (rank + 1), 4) for rank in range(machines)]
+    streams = [as_lists(pipeline.train_batches(split, **settings, share=each)) for each in shares]
+    for step, batch in enumerate(whole):
+        parts = [part for stream in streams for part in stream[own * step : own * (step + 1)]]
+        count = len(batch["index"])
+        assert [len(part["index"]) for part in parts] == np.diff(np.arange(5) * count // 4).tolist()
+        assert_same([batch], [{key: np.concatenate([p[key] for p in parts]) for key in batch}])

@@ -80,6 +80,12 @@ def test_only_common_finished_seeds_are_paired():
     assert paired_difference(frame, MSE, ("wrn-10-1", "absent")).n == 0
 
 
+def test_differences_are_in_the_order_of_the_seeds():
+    frame = runs({MSE: [0.1, 0.2, 0.4, 0.8], KL: [0.0] * 4})
+    difference = paired_difference(frame.iloc[::-1], MSE, KL)
+    assert difference.values == (0.1, 0.2, 0.4, 0.8)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "outcome", "end"),
     [

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import forkserver
 import pytest
 
 _COMMAND = "from keras_logitkd.cli.main import main; main()"
@@ -29,21 +30,34 @@ def sigint_is_heard():
 
 
 class Child:
-    """One `logitkd` process; what it prints is in files."""
+    """One `logitkd` process; what it prints is in files.
 
-    def __init__(self, directory, arguments, environment=None, prefix=(), before=None):
+    Args:
+        directory: where it runs.
+        arguments: those of the command line.
+        environment: dict of variables that it has besides ours.
+        server: the `forkserver.Server` that forks it; None for an interpreter of its own.
+        tiny: whether its networks are the tiny ones.
+    """
+
+    def __init__(self, directory, arguments, environment=None, server=None, tiny=False):
         self.out, self.err = directory / "out.txt", directory / "err.txt"
         self.directory = directory
-        command = [*prefix, sys.executable, "-c", _COMMAND, *map(str, arguments)]
+        arguments = [*map(str, arguments)]
+        environment = {**os.environ, **(environment or {})}
+        if server is not None and server.can_start(environment):
+            files = str(self.out), str(self.err)
+            self.process = server.start(arguments, str(directory), environment, *files, tiny)
+            return
+        assert not tiny
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
-                command,
+                [sys.executable, "-c", _COMMAND, *arguments],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, **(environment or {})},
-                preexec_fn=before,
+                env=environment,
             )
 
     def until(self, happened):
@@ -55,7 +69,7 @@ class Child:
             if self.process.poll() is not None:
                 pytest.fail(f"it ended with {self.process.returncode}: {self.err.read_text()}")
             time.sleep(0.002)
-        self.process.kill()
+        self.kill()
         pytest.fail(f"it did not happen in {_PATIENCE} s: {self.err.read_text()}")
 
     def until_file(self, pattern):
@@ -65,11 +79,26 @@ class Child:
     def kill(self):
         """Ends it as a power cut would, if it has not ended yet."""
         self.process.send_signal(signal.SIGKILL)
-        return self.process.wait(_PATIENCE)
+        return self._wait()
 
     def end(self):
         """Waits for its end. Returns the exit code and what it said on stderr."""
-        return self.process.wait(_PATIENCE), self.err.read_text()
+        return self._wait(), self.err.read_text()
+
+    def _wait(self):
+        deadline = time.monotonic() + _PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it has not ended in {_PATIENCE} s"
+            time.sleep(0.005)
+        return self.process.returncode
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Has TensorFlow loaded and forks children."""
+    server = forkserver.Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +108,12 @@ def launch():
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(server, tmp_path):
     """Starts a `Child`, by default where the test is; what is left of them is killed at the end."""
     children = []
 
     def start(*arguments, directory=tmp_path, **named):
-        children.append(Child(directory, arguments, **named))
+        children.append(Child(directory, arguments, **{"server": server, **named}))
         return children[-1]
 
     yield start

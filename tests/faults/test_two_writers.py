@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import pathlib
 import shutil
@@ -46,7 +47,7 @@ def test_waiting_takes_over_when_the_holder_is_done(tmp_path, caplog):
     other = threading.Thread(target=work)
     other.start()
     started.wait()
-    with RunLock(tmp_path).held(wait=True):
+    with RunLock(tmp_path).held(math.inf):
         assert time.monotonic() >= released[0]
     other.join()
     assert "waiting for it" in caplog.text

@@ -17,6 +17,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from keras_logitkd import Distiller
 from keras_logitkd.networks import replicas
 from keras_logitkd.networks.layers import FusedBatchNormalization
+from keras_logitkd.processes.cluster import Task
+from keras_logitkd.runs.distribution.multi_worker import Channel
 
 RNG = np.random.default_rng(0)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1", "CPU:2"])
@@ -111,7 +113,14 @@ def train(scope, reduction="sum_over_batch_size"):
             "loss": history["loss"]}
 
 
+def say(value):
+    "What a worker of three devices says to itself."
+    channel = Channel(strategy, Task(0, 1))
+    return [channel.from_chief(value), *map(list, channel.from_all(bytes(value)))]
+
+
 results = {
+    "said": say([1, 2, 255]),
     "float32": normalize("float32", mean=3),
     "float64": normalize("float64"),
     "axis_1": normalize("float64", axis=1),
@@ -156,6 +165,10 @@ def test_averages_are_weighted_and_the_same_on_all_replicas(results):
 
 def test_balance_is_the_share_of_the_examples(results):
     assert results["averages"]["balance"] == pytest.approx([12 / 13, 0, 27 / 13], rel=1e-6)
+
+
+def test_a_worker_speaks_once_however_many_devices_it_has(results):
+    assert results["said"] == [[1, 2, 255]] * 2
 
 
 def test_unequal_parts_train_as_one_device(results):

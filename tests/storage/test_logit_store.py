@@ -6,12 +6,14 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_logitkd.storage import logit_store
 from keras_logitkd.storage.logit_store import (
     DamagedStoreError,
     LogitStore,
@@ -139,6 +141,44 @@ def test_a_damaged_view_is_found_and_can_be_filled_again(store, damage, budget):
     again.drop(3)
     again.fill(3, [logits_of(3)])
     np.testing.assert_array_equal(LogitStore(store.path, KEY).read(3), logits_of(3))
+
+
+@pytest.mark.parametrize("budget", [0, 10**6])
+def test_damage_behind_the_first_block_is_found(store, monkeypatch, budget):
+    monkeypatch.setattr(logit_store, "_BLOCK", 24)  # two rows
+    again = LogitStore(store.path, KEY, memory_budget=budget)
+    np.testing.assert_array_equal(again.read(0), logits_of(0))
+    flip_a_byte(store.path)
+    with pytest.raises(DamagedStoreError, match="View 3 of .* is damaged: its checksum"):
+        again.read(3)
+
+
+def test_a_view_that_was_dropped_is_read_anew(store):
+    store.read(3)
+    store.drop(3)
+    store.fill(3, [logits_of(5)])
+    np.testing.assert_array_equal(store.read(3), logits_of(5))
+
+
+def test_of_the_views_in_memory_the_oldest_is_forgotten(store):
+    store.fill(5, [logits_of(5)])
+    again = LogitStore(store.path, memory_budget=2 * KEY.view_bytes)
+    for view in (0, 3, 5):
+        again.read(view)
+    for file in store.path.glob("view-*.npy"):
+        file.unlink()
+    np.testing.assert_array_equal(again.read(3), logits_of(3))
+    np.testing.assert_array_equal(again.read(5), logits_of(5))
+    with pytest.raises(DamagedStoreError, match="View 0"):
+        again.read(0)
+
+
+def test_a_writer_sees_what_another_wrote_before_it(store):
+    other = LogitStore(store.path, KEY)
+    store.fill(1, [logits_of(1)])
+    other.fill(1, fails_if_begun())
+    other.fill(2, [logits_of(2)])
+    assert LogitStore(store.path).views == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +311,20 @@ def test_discard_removes_a_store_and_nothing_else(store):
     (store.path / "notes.txt").write_text("mine")
     LogitStore.discard(store.path)
     assert [file.name for file in store.path.iterdir()] == ["notes.txt"]
+
+
+def test_fingerprint_sees_every_block_but_not_the_date(tmp_path, monkeypatch):
+    file = tmp_path / "m.keras"
+    found = []
+    for block in (2**24, 7):
+        monkeypatch.setattr(logit_store, "_BLOCK", block)
+        for weights in (b"a" * 30, b"a" * 29 + b"b"):
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("model.weights.h5", weights)
+                archive.writestr("metadata.json", f"saved at {len(found)}")
+            found.append(model_fingerprint(file))
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
 
 
 def test_fingerprint_is_that_of_the_network_not_of_the_file(tmp_path):

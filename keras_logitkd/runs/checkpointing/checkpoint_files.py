@@ -5,15 +5,15 @@ counts only together with its arrays: `checkpoint-E-S.npz`, and `best-B.npz` of 
 far. The last two are kept.
 """
 
+import contextlib
 import dataclasses
-import hashlib
-import json
 import logging
 import re
 import shutil
 
 import numpy as np
 
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import StorageError, read_json, replacing, write_json
 
 FORMAT = 1
@@ -67,8 +67,8 @@ def save(directory, progress, arrays):
     file = directory.path / f"{progress.stem}.npz"
     digest = write_arrays(file, arrays)
     content = {"format": FORMAT, **dataclasses.asdict(progress), "digest": digest}
-    text = _canonical(content)
-    write_json(directory.path / f"{progress.stem}.json", {**content, "checksum": _sha256(text)})
+    content["checksum"] = hashing.of_json(content)
+    write_json(directory.path / f"{progress.stem}.json", content)
     try:
         _read(directory, progress.stem)
     except Exception as error:  # The parser of a damaged zip raises whatever it meets.
@@ -131,14 +131,14 @@ def write_arrays(path, arrays):
     """Writes arrays as .npz, whole or not at all. Returns their checksum."""
     with replacing(path) as partial:
         np.savez(partial, **arrays)
-    return _digest(arrays)
+    return hashing.of_arrays(arrays)
 
 
 def read_arrays(path, digest):
     """Returns the dict of arrays in a file; ValueError or OSError if they are not those written."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    if _digest(arrays) != digest:
+    if hashing.of_arrays(arrays) != digest:
         raise ValueError(f"the checksum of {path.name} is another")
     return arrays
 
@@ -146,7 +146,7 @@ def read_arrays(path, digest):
 def _read(directory, stem):
     content = read_json(directory.path / f"{stem}.json")
     checksum = content.pop("checksum")
-    if checksum != _sha256(_canonical(content)):
+    if checksum != hashing.of_json(content):
         raise ValueError(f"the checksum of {stem}.json is another")
     if content.pop("format") != FORMAT:
         raise ValueError(f"{stem}.json was written by another version")
@@ -170,8 +170,8 @@ def _prune(directory):
     for stem in stems[_KEPT:]:
         _remove(directory, stem)
     for stem in stems[:_KEPT]:
-        content = read_json(directory.path / f"{stem}.json")
-        best |= {best_name(content["best"])} if content["best"] else set()
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged since, or without best
+            best.add(best_name(read_json(directory.path / f"{stem}.json")["best"]))
     for file in directory.path.glob("best-*.npz"):
         if file.name not in best:
             file.unlink(missing_ok=True)
@@ -180,21 +180,3 @@ def _prune(directory):
 def _remove(directory, stem):
     for ending in (".json", ".npz"):  # without the first the second does not count
         (directory.path / f"{stem}{ending}").unlink(missing_ok=True)
-
-
-def _digest(arrays):
-    """sha256 of names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name], order="C")
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()
-
-
-def _canonical(content):
-    return json.dumps(content, sort_keys=True)
-
-
-def _sha256(text):
-    return hashlib.sha256(text.encode()).hexdigest()

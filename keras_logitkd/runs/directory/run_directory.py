@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import math
 import pathlib
 import re
 import time
@@ -76,7 +77,8 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             with self._writing():
-                self._lock = stack.enter_context(RunLock(self.path).held(wait))
+                patience = math.inf if wait else 0.0
+                self._lock = stack.enter_context(RunLock(self.path).held(patience))
             try:
                 yield
             finally:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import math
 
 import keras
@@ -16,6 +15,7 @@ from keras_logitkd.runs.checkpointing.checkpointer import (
     ChiefCheckpointer,
     FollowingCheckpointer,
 )
+from keras_logitkd.storage import hashing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,10 +153,8 @@ class Devices:
         Raises:
             RuntimeError: If they differ.
         """
-        digest = hashlib.sha256()
-        for weight in network.get_weights():
-            digest.update(weight.tobytes())
-        found = [each.hex() for each in self._channel().from_all(digest.digest())]
+        digest = hashing.of(*(weight.tobytes() for weight in network.get_weights()))
+        found = [each.hex() for each in self._channel().from_all(bytes.fromhex(digest))]
         if len(set(found)) > 1:
             raise RuntimeError(f"The workers ended with different weights: {', '.join(found)}")
         return found

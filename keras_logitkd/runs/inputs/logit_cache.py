@@ -1,7 +1,6 @@
 """The directory of logit stores that runs share, and how what a run lacks is filled."""
 
 import dataclasses
-import hashlib
 import logging
 import os
 import pathlib
@@ -10,6 +9,7 @@ import shutil
 import numpy as np
 
 from keras_logitkd.runs import evaluation
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.logit_store import DamagedStoreError, LogitStore, StoreKey
 
 LIMIT = 20 * 10**9  # bytes of all stores together
@@ -53,7 +53,7 @@ class LogitCache:
         key = StoreKey(
             teacher=",".join(teacher.fingerprint() for teacher in teachers),
             dataset=split.fingerprint(),
-            examples=hashlib.sha256(indices).hexdigest(),
+            examples=hashing.of(indices),
             count=len(indices),
             classes=classes,
             preprocessing=preprocessing,
@@ -112,10 +112,10 @@ class LogitCache:
                 "--cache-limit, lower --views, prune it, or run with --no-cache"
             )
         place = next(p for p in (store.path, *store.path.absolute().parents) if p.exists())
-        free = shutil.disk_usage(place).free - _RESERVE
+        free = max(0, shutil.disk_usage(place).free - _RESERVE)
         if needed > free:
             raise ValueError(
-                f"The disk of the logit cache {self.directory} has {_gigabytes(max(free, 0))} to "
+                f"The disk of the logit cache {self.directory} has {_gigabytes(free)} to "
                 f"give, and {_gigabytes(needed)} would be needed: lower --views, or run with "
                 "--no-cache"
             )

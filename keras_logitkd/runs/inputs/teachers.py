@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 from collections.abc import Callable
 
 from keras_logitkd.runs.inputs.models import check_fits, load_model
 from keras_logitkd.runs.spec.recipe_fields import shared_with_teachers
 from keras_logitkd.runs.spec.recipes import recipe_for
-from keras_logitkd.storage.logit_store import model_fingerprint
+from keras_logitkd.storage import hashing
 
 FILE_IDENTITY = "sha256:"
 
@@ -37,7 +36,7 @@ class Teacher:
     def fingerprint(self):
         """Returns the fingerprint of its architecture and weights, training it if need be."""
         self.prepare()
-        return model_fingerprint(self.file)
+        return hashing.model_fingerprint(self.file)
 
     @property
     def is_file(self):
@@ -107,15 +106,13 @@ def from_file(path, dataset, input_shape, cache=None):
 
     def is_known():
         split = dataset.train.fingerprint()
-        return pathlib.Path(path).is_file() and cache.knows(model_fingerprint(path), split)
+        return pathlib.Path(path).is_file() and cache.knows(hashing.model_fingerprint(path), split)
 
     if cache is None or not is_known():
         load()
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Teacher(
         label=str(path),
-        identity=f"{FILE_IDENTITY}{digest}",
+        identity=f"{FILE_IDENTITY}{hashing.of_file(path)}",
         file=pathlib.Path(path),
         prepare=lambda: None,
         load=load,

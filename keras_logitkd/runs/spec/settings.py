@@ -1,12 +1,12 @@
 """The settings of a run: everything that its result depends on."""
 
 import dataclasses
-import hashlib
 import json
 import re
 
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.schema import checked
 
 # Say where things were found; they make no other run.
@@ -98,12 +98,11 @@ class RunSettings:
         identity |= {name: None for name in _RECORDS if name not in _LATER}
         identity.pop("devices", None)
         identity["recipe"]["teacher"] = None  # the usual one; no part of this run
-        text = json.dumps(identity, sort_keys=True).encode()
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""
         readable = f"{dataset}-{self.model}-{self.objective}{noise}-s{self.seed}"
         safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
-        return f"{safe}-{hashlib.sha256(text).hexdigest()[:8]}"
+        return f"{safe}-{hashing.of_json(identity)[:8]}"
 
 
 def differing_settings(first, second):

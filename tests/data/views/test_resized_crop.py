@@ -9,6 +9,8 @@ from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(2)
+# Top, left, height and width.
+PINNED = [[86, 178, 182, 208], [3, 100, 197, 205], [90, 174, 189, 215], [70, 86, 183, 241]]
 
 
 def boxes(augmentation, shape, count=400):
@@ -70,6 +72,34 @@ def test_centre_crops_are_centred():
     assert crop.shape == (1, 28, 28, 1)
     np.testing.assert_array_equal(crop[0, :, :12, 0], 0)
     np.testing.assert_array_equal(crop[0, :, 16:, 0], 200)
+
+
+def test_boxes_are_pinned():
+    """The definition of the views: old runs must be resumed in it."""
+    crops = Augmentation(resized_crop=8, flip=True)
+    assert boxes(crops, (300, 400, 3), count=4).tolist() == PINNED
+
+
+def test_smaller_views_are_averages_rounded_to_the_nearest():
+    """Against the triangle filter in NumPy: 4 pixels become one, of the 8 around its centre."""
+    images = ArrayImages(RNG.integers(0, 256, (8, 16, 16, 1), dtype=np.uint8))
+    whole = Augmentation(resized_crop=4, area=(1.0, 1.0), ratio=(1.0, 1.0))
+    views = whole.views(images, np.arange(8), np.zeros((8, 2), np.int64)).numpy()
+    centres, pixels = 4 * np.arange(4)[:, None] + 2, np.arange(16) + 0.5
+    weights = np.maximum(0, 1 - np.abs(pixels - centres) / 4)
+    weights /= weights.sum(axis=1, keepdims=True)
+    exact = weights @ images.array[..., 0] @ weights.T
+    assert np.abs(views[..., 0] - exact).max() < 0.5001
+
+
+def test_centre_crops_leave_out_the_border():
+    image = np.zeros((1, 64, 64, 1), np.uint8)
+    image[:, 2:62, 2:62] = 90
+    image[:, 30:34, 30:34] = 200
+    crops = Augmentation(resized_crop=28)  # of 32: 4 pixels of the image on each side are cut off
+    crop = crops.evaluation(ArrayImages(image), np.array([0])).numpy()[0, ..., 0]
+    assert crop.min() == crop[0, 0] == 90
+    np.testing.assert_array_equal(crop, crop[::-1, ::-1])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Writes logit_kl.npz: values and gradients of Eqs. 5-7 in 50-digit arithmetic.
 
 Run `python tests/losses/golden/make_logit_kl.py` to make the file again. For each kind of logits
-and each class count it holds the logits (float32, exact), the classes whose gradient is kept, and for each
-temperature the value and the gradient with the factor max(tau, tau^2).
+and each class count it holds the logits (float32, exact), the classes whose gradient is kept, and
+for each temperature the value and the gradient with the factor max(tau, tau^2).
 """
 
 import pathlib

@@ -1,14 +1,16 @@
 import dataclasses
 import json
 import logging
+import types
 
 import keras
 import numpy as np
 import pytest
 
 from keras_logitkd.runs import fit
-from keras_logitkd.runs.checkpointing import checkpoint_files, checkpointer
+from keras_logitkd.runs.checkpointing import checkpoint_files
 from keras_logitkd.runs.checkpointing.checkpoint_files import Progress
+from keras_logitkd.runs.checkpointing.checkpointer import Checkpointer
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.storage.atomic import StorageError
@@ -141,6 +143,113 @@ def test_checkpoint_that_reads_otherwise_than_written_is_no_checkpoint(directory
         save(directory, (2, 0))
     monkeypatch.undo()
     assert checkpoint_files.load_newest(directory)[0].epoch == 1
+
+
+@pytest.mark.parametrize("change", [lambda a: a.view(np.int32), lambda a: a.reshape(3, 2)])
+def test_arrays_of_another_type_or_shape_are_not_those_written(tmp_path, change):
+    digest = checkpoint_files.write_arrays(tmp_path / "a.npz", ARRAYS)
+    np.savez(tmp_path / "a.npz", **{**ARRAYS, "model/0": change(ARRAYS["model/0"])})
+    with pytest.raises(ValueError, match="checksum"):
+        checkpoint_files.read_arrays(tmp_path / "a.npz", digest)
+
+
+def save_with_best(directory, epoch):
+    best = {"epoch": epoch, "validation_accuracy": 0.5}
+    file = directory.path / checkpoint_files.best_name(best)
+    digest = checkpoint_files.write_arrays(file, {"model/0": np.float32(epoch)})
+    progress = Progress(epoch, 0, best=best, best_digest=digest)
+    checkpoint_files.save(directory, progress, ARRAYS)
+    return digest
+
+
+def test_damaged_best_epoch_falls_back_to_the_one_before(directory):
+    first, *_ = [save_with_best(directory, epoch) for epoch in (1, 2)]
+    flip_a_bit(directory.path / "best-2.npz", 150)
+    progress, _ = checkpoint_files.load_newest(directory)
+    assert (progress.epoch, progress.best["epoch"], progress.best_digest) == (1, 1, first)
+    arrays = checkpoint_files.read_arrays(directory.path / "best-1.npz", first)
+    assert arrays["model/0"] == 1
+
+
+def test_best_epoch_goes_with_a_copy(directory, tmp_path):
+    digest = save_with_best(directory, 1)
+    other = RunDirectory(tmp_path, "other")
+    other.start({"kind": "train"})
+    checkpoint_files.copy_newest(directory, other)
+    assert checkpoint_files.load_newest(other)[0].best_digest == digest
+
+
+def test_best_epoch_goes_with_the_last_checkpoint_that_names_it(directory):
+    for epoch in (1, 2, 3):
+        save_with_best(directory, epoch)
+    assert {file.name for file in directory.path.glob("best-*")} == {"best-2.npz", "best-3.npz"}
+
+
+@pytest.mark.parametrize(
+    "damage", ['{"epoch": 1, "be', "[]", '{"best": {"epock": 1}}', '{"best": 1}']
+)
+def test_damage_of_the_one_before_does_not_end_a_training(directory, damage):
+    save_with_best(directory, 1)
+    (directory.path / "checkpoint-1-0.json").write_text(damage)
+    save_with_best(directory, 2)
+    assert checkpoint_files.load_newest(directory)[0].epoch == 2
+    save_with_best(directory, 3)
+    assert {file.name for file in directory.path.glob("best-*")} == {"best-2.npz", "best-3.npz"}
+
+
+@pytest.fixture
+def checkpointer(directory):
+    """Makes a `Checkpointer` of a network of one number, that needs no training."""
+
+    def make(steps=None):
+        made = Checkpointer(directory, steps)
+        weights = [np.zeros(1, np.float32)]
+        made.set_model(
+            types.SimpleNamespace(
+                variables=weights,
+                optimizer=types.SimpleNamespace(variables=[np.int64(3)]),
+                student=types.SimpleNamespace(variables=weights),
+                metrics=[],
+            )
+        )
+        made.set_params({"steps": 6})
+        return made
+
+    return make
+
+
+def test_best_epoch_is_the_first_of_the_best(checkpointer, directory):
+    made = checkpointer()
+    for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25]):
+        made.model.student.variables[0][0] = epoch
+        made.on_epoch_end(epoch, {"val_accuracy": accuracy})
+    assert made.best == {"epoch": 2, "validation_accuracy": 0.75}
+    assert [row["epoch"] for row in made.rows] == [1, 2, 3, 4]
+    found = checkpointer()
+    assert found.find() == (4, 0)
+    network = types.SimpleNamespace(variables=[keras.Variable(np.zeros(1, np.float32))])
+    found.load_best(network)
+    assert network.variables[0].numpy().tolist() == [1.0]
+
+
+def test_checkpoints_follow_every_so_many_steps(checkpointer, directory):
+    made = checkpointer(steps=2)
+    made.on_epoch_begin(3)
+    found = []
+    for batch in range(6):
+        made.on_train_batch_end(batch)
+        found.append(checkpoint_files.load_newest(directory)[0])
+    steps = [progress and progress.step for progress in found]
+    assert steps == [None, 2, 2, 4, 4, 4]  # the end of the epoch has one of its own
+
+
+def test_seconds_go_on(checkpointer, directory):
+    checkpoint_files.save(directory, Progress(1, seconds=1000.0), ARRAYS)
+    made = checkpointer()
+    made.find()
+    made.on_train_begin()
+    made.on_epoch_end(1, {})
+    assert 1000 <= checkpoint_files.load_newest(directory)[0].seconds < 1100
 
 
 def test_damaged_newest_one_ends_with_the_same_bits(tiny, settings, tmp_path, caplog):

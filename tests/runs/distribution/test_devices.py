@@ -1,13 +1,19 @@
 """Runs on several devices against runs on one: metrics, weights, resuming, names."""
 
+import contextlib
 import dataclasses
 import json
 import subprocess
 import sys
+import types
 
+import keras
 import numpy as np
 import pytest
 
+from keras_logitkd.data.pipeline import Share
+from keras_logitkd.networks.layers import FusedBatchNormalization
+from keras_logitkd.processes.cluster import Task
 from keras_logitkd.runs.distribution import devices
 from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
 
@@ -221,11 +227,65 @@ def test_one_device_has_no_strategy():
 
 
 def test_batch_smaller_than_the_devices(tiny_recipe):
-    class Strategy:
-        num_replicas_in_sync = 20
-
     with pytest.raises(ValueError, match="at least 1 for each of 20 devices. Received: batch_size"):
-        devices.Devices(strategy=Strategy()).check(tiny_recipe)
+        devices.Devices(strategy=Strategy(20)).check(tiny_recipe)
+
+
+def test_as_many_examples_as_devices_are_enough(tiny_recipe):
+    devices.Devices(strategy=Strategy(tiny_recipe.batch_size)).check(tiny_recipe)
+
+
+@dataclasses.dataclass
+class Strategy:
+    """What `Devices` asks a strategy for."""
+
+    num_replicas_in_sync: int
+
+    def distribute_datasets_from_function(self, make):
+        return make(None)
+
+    def scope(self):
+        return contextlib.nullcontext()
+
+
+@pytest.mark.parametrize(("count", "asked"), [(1, True), (2, False), (2, True)])
+def test_batch_norm_is_synchronized_where_that_was_asked_for(count, asked):
+    opened = devices.Devices(sync_batch_norm=asked, strategy=Strategy(count))
+    layers = [keras.Input((2,)), FusedBatchNormalization(), keras.layers.Dense(2)]
+    network = opened.place(lambda: keras.Sequential(layers))
+    assert network.layers[0].synchronized == (count == 2 and asked)
+    network.layers[-1].bias.assign([1.0, 2.0])
+    single = opened.single(network)
+    assert not single.layers[0].synchronized
+    for one, other in zip(network.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("task", "share"),
+    [
+        (None, Share(0, 4, 4)),
+        (Task(0, 2), Share(0, 2, 4)),
+        (Task(1, 2), Share(2, 4, 4)),
+        (Task(3, 4), Share(3, 4, 4)),
+    ],
+)
+def test_every_machine_reads_its_own_parts(task, share):
+    assert devices.Devices(strategy=Strategy(4), task=task).batches(lambda own: own) == share
+
+
+def test_workers_with_different_weights_are_an_error(monkeypatch):
+    opened = devices.Devices(task=Task(0, 2))
+    network = types.SimpleNamespace(get_weights=lambda: [np.ones(3)])
+    for second, agrees in ((lambda own: own, True), (lambda own: own[::-1], False)):
+        channel = types.SimpleNamespace(from_all=lambda own, second=second: [own, second(own)])
+        monkeypatch.setattr(devices.Devices, "_channel", lambda self, channel=channel: channel)
+        if agrees:
+            first, other = opened.digests(network)
+            assert first == other
+        else:
+            with pytest.raises(RuntimeError, match="ended with different weights"):
+                opened.digests(network)
 
 
 def test_runs_of_before_keep_their_names(tiny_recipe):

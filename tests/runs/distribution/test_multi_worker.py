@@ -1,15 +1,18 @@
 """Two worker processes on this machine, and what Keras cannot do under their strategy."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 from keras_logitkd.processes import cluster
+from keras_logitkd.runs.distribution import multi_worker
 
 COMMAND = "from keras_logitkd.cli.main import main; main()"
 SMALL = ("--student", "wrn-10-1", "--teacher", "own.keras", "--dataset", "npz:tiny.npz")
@@ -124,6 +127,31 @@ def test_keras_alone_still_fails_under_several_workers():
     outcomes = [process.communicate(timeout=300)[0] for process in processes]
     assert "OUTCOME" in outcomes[0]
     assert "OUTCOME fits" not in outcomes[0], f"{ISSUE} is fixed"
+
+
+class Together(multi_worker.Channel):
+    """A `Channel` between threads."""
+
+    parts, barrier = {}, threading.Barrier(3)
+
+    def _sum(self, values):
+        self.parts[self._task.rank] = np.asarray(values, np.float32)
+        self.barrier.wait()
+        total = sum(self.parts[rank] for rank in range(3))
+        self.barrier.wait()
+        return total
+
+
+def test_all_workers_hear_the_chief_and_each_other():
+    def talk(rank):
+        channel = Together(None, cluster.Task(rank, 3))
+        said = channel.from_chief(["épochs", {"from": rank}])
+        return said, channel.from_all(bytes([rank, 255, 7 * rank]))
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        heard = list(pool.map(talk, range(3)))
+    everyone = [bytes([0, 255, 0]), bytes([1, 255, 7]), bytes([2, 255, 14])]
+    assert heard == [(["épochs", {"from": 0}], everyone)] * 3
 
 
 CHIEF_AND_WORKER = {"chief": ["c:1"], "worker": ["a:1"]}
