@@ -5,9 +5,9 @@ is fixed by its definition: neither the NumPy version nor the platform changes i
 `Generator.permutation` does not promise.
 """
 
-import hashlib
-
 import numpy as np
+
+from keras_logitkd.storage import hashing
 
 # Each purpose reads its own part of the counter space, so that equal seeds never share numbers.
 ORDER, VIEW, HOLD_OUT, SAMPLE, NOISE = range(5)
@@ -33,7 +33,7 @@ def words(purpose, seed, number, count, stream=0):
 
 def stream(name):
     """Returns the number of the stream that has a name."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+    return int(hashing.of(name)[:16], 16)
 
 
 def view_words(seed, view, count):

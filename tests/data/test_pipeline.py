@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keras_logitkd.data import pipeline
 from keras_logitkd.data.dataset import Split
+from keras_logitkd.data.shares import Share
 from keras_logitkd.data.sources import ArrayImages, StreamedImages
 from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
@@ -292,7 +293,7 @@ def test_parts_of_all_machines_are_the_batch(split, machines):
     settings = {"batch_size": 6, "epochs": 2, "seed": 1, "augmentation": CROPS}
     whole = as_lists(pipeline.train_batches(split, **settings))
     own = 4 // machines
-    shares = [pipeline.Share(own * rank, own * (rank + 1), 4) for rank in range(machines)]
+    shares = [Share(own * rank, own * (rank + 1), 4) for rank in range(machines)]
     streams = [as_lists(pipeline.train_batches(split, **settings, share=each)) for each in shares]
     for step, batch in enumerate(whole):
         parts = [part for stream in streams for part in stream[own * step : own * (step + 1)]]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd.data import pipeline
+from keras_logitkd.data.shares import Share
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
@@ -118,7 +119,7 @@ def test_all_epochs_fill_all_views(settings, logits_for):
     assert logits.store.views == [0, 1, 2]
 
 
-@pytest.mark.parametrize("share", [None, pipeline.Share(0, 1, 3), pipeline.Share(1, 3, 3)])
+@pytest.mark.parametrize("share", [None, Share(0, 1, 3), Share(1, 3, 3)])
 def test_held_out_examples_meet_their_own_logits(settings, logits_for, share):
     data, logits = logits_for(settings)
     count = 0
