@@ -50,7 +50,7 @@ def distiller(name, teacher, pair):
         method, _, stage_name = name.partition("/")
         stages = features.get(method, seed=0).stages()
         (stage,) = [stage for stage in stages if stage_name in ("", stage.name)]
-        model = stage.distiller(teacher, student)
+        model = Distiller.for_stage(stage, teacher, student)
     model.compile(
         keras.optimizers.SGD(1e-4, momentum=0.9, nesterov=True),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -133,7 +133,7 @@ def _numbers(path):
 def _hash_of_arrays(path):
     """Of a .keras file its weights and its architecture, of an .npz file its arrays."""
     if path.suffix == ".npz":
-        with np.load(path) as archive:
+        with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return _sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays)))
     import h5py

@@ -97,6 +97,18 @@ class Distiller(keras.Model):
         self._feature_trackers = [keras.metrics.Mean(name=each.name) for each in self.features]
         self.built = True
 
+    @classmethod
+    def for_stage(cls, stage, teacher, student):
+        """Returns the `Distiller` of a `features.stages.Stage`; raises as the constructor does."""
+        return cls(
+            teacher,
+            student,
+            distillation_loss=stage.logit_loss,
+            alpha=stage.alpha,
+            features=list(stage.features),
+            trains=stage.trains,
+        )
+
     def set_teacher(self, teacher):
         """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
         models = teacher if isinstance(teacher, list | tuple) else [teacher]

@@ -12,7 +12,7 @@ class Stage:
     Where a method has stages, a training in plain Keras is
 
     >>> for stage in method.stages(epochs=200):
-    ...     distiller = stage.distiller(teacher, student)
+    ...     distiller = Distiller.for_stage(stage, teacher, student)
     ...     rate = stage.learning_rate or 0.1
     ...     distiller.compile(keras.optimizers.SGD(rate, momentum=0.9, nesterov=True))
     ...     distiller.fit(x_train, y_train, epochs=stage.epochs)
@@ -37,19 +37,6 @@ class Stage:
     trains: str = "all"
     epochs: int | None = None
     learning_rate: float | None = None
-
-    def distiller(self, teacher, student):
-        """Returns the `Distiller` of this stage. Arguments and errors are those of `Distiller`."""
-        from keras_logitkd.distiller import Distiller
-
-        return Distiller(
-            teacher,
-            student,
-            distillation_loss=self.logit_loss,
-            alpha=self.alpha,
-            features=list(self.features),
-            trains=self.trains,
-        )
 
     @property
     def needs_teacher(self):

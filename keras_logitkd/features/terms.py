@@ -56,7 +56,7 @@ def make(methods, student, trains, logit_term):
     if trains is None and staged:
         raise ValueError(
             f"{staged[0]} is trained in stages: `for stage in method.stages(epochs): "
-            "stage.distiller(teacher, student)`. Received: trains=None"
+            "Distiller.for_stage(stage, teacher, student)`. Received: trains=None"
         )
     return FeatureTerms(methods, student, trains or "all", bool(logit_term))
 

@@ -6,6 +6,7 @@ import time
 
 import keras
 
+from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
@@ -142,7 +143,7 @@ class Job:
         online = self.logits is not None and store is None
         teachers = self.logits.models() if online else None
         with self.devices.scope():
-            distiller = stage.stage.distiller(teachers, self.network)
+            distiller = Distiller.for_stage(stage.stage, teachers, self.network)
             accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
             distiller.compile(
                 make_optimizer(stage.recipe),

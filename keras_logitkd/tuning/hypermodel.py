@@ -4,6 +4,7 @@ import keras
 import keras_tuner
 
 from keras_logitkd import features
+from keras_logitkd.distiller import Distiller
 from keras_logitkd.tuning.space import SearchSpace
 
 
@@ -63,7 +64,7 @@ class DistillationHyperModel(keras_tuner.HyperModel):
                 "A hypermodel trains in one stage; `logitkd tune` searches methods with several. "
                 f"Received: {candidate.objective}"
             )
-        distiller = stage.distiller(self.teacher, self.student(hp))
+        distiller = Distiller.for_stage(stage, self.teacher, self.student(hp))
         distiller.compile(**self.compile_options(hp))
         return distiller
 

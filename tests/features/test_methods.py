@@ -24,7 +24,7 @@ def method_of(spec):
 def stages_of(spec, teacher, student):
     """The stages' compiled distillers, each made when the one before is done."""
     for stage in method_of(spec).stages(epochs=2):
-        distiller = stage.distiller(teacher, student)
+        distiller = Distiller.for_stage(stage, teacher, student)
         distiller.compile(keras.optimizers.SGD(1e-4, momentum=0.9), run_eagerly=True)
         yield stage, distiller
 
@@ -146,7 +146,7 @@ def test_auxiliary_parameters_of_16_2_from_28_4(spec, count):
 
     teacher, student = (zoo.build(name, (32, 32, 3), 100) for name in ("wrn-28-4", "wrn-16-2"))
     stage = next(iter(method_of(spec).stages()))
-    distiller = stage.distiller(teacher, student)
+    distiller = Distiller.for_stage(stage, teacher, student)
     found = sum(np.prod(v.shape) for method in distiller.features for v in method.trainable_weights)
     assert found == count
 
@@ -157,7 +157,7 @@ def test_auxiliary_parameters_where_widths_are_equal():
     teacher, student = (zoo.build(name, (32, 32, 3), 100) for name in ("wrn-28-4", "wrn-16-4"))
     overhaul = Distiller(teacher, student, features="overhaul").features[0]
     assert overhaul.count_params() - 1 - 2 * (64 + 128 + 256) == 86_912  # weight, statistics
-    ab = next(iter(method_of("ab").stages())).distiller(teacher, student).features[0]
+    ab = Distiller.for_stage(next(iter(method_of("ab").stages())), teacher, student).features[0]
     assert sum(np.prod(v.shape) for v in ab.trainable_weights) == 0
 
 
@@ -166,10 +166,10 @@ def test_auxiliary_parameters_of_factor_transfer():
 
     teacher, student = (zoo.build(name, (32, 32, 3), 100) for name in ("wrn-28-4", "wrn-16-2"))
     first, second = method_of("ft").stages()
-    paraphraser = first.distiller(teacher, student).features[0]
+    paraphraser = Distiller.for_stage(first, teacher, student).features[0]
     assert paraphraser.encoder.count_params() == 1_032_704
     assert paraphraser.decoder.count_params() == 1_032_832
-    factor = second.distiller(teacher, student).features[0]
+    factor = Distiller.for_stage(second, teacher, student).features[0]
     expected = 9 * (128 * 128 + 128 * 128 + 128 * 128) + 3 * 128
     assert factor.translator.count_params() == expected
     assert sum(np.prod(v.shape) for v in factor.trainable_weights) == expected

@@ -15,7 +15,7 @@ from keras_logitkd.features.taps import tapped
 def compiled(stage_or_distiller, teacher=None, student=None, rate=0.01):
     distiller = stage_or_distiller
     if teacher is not None:
-        distiller = stage_or_distiller.distiller(teacher, student)
+        distiller = Distiller.for_stage(stage_or_distiller, teacher, student)
     distiller.compile(keras.optimizers.SGD(rate, momentum=0.9), run_eagerly=True)
     return distiller
 
@@ -186,7 +186,7 @@ def test_translator_and_encoder_agree_in_shape(build, images, name):
     teacher, student = build("wrn-10-2", 1), build(name)
     method = features.get("ft:rate=0.25")
     _, main = method.stages()
-    main.distiller(teacher, student)
+    Distiller.for_stage(main, teacher, student)
     tap = tapped(student, ["g3_act"])(images[0])["g3_act"]
     theirs = tapped(teacher, ["g3_act"])(images[0])["g3_act"]
     assert (

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_logitkd.storage import logit_store
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.logit_store import (
     DamagedStoreError,
     LogitStore,
@@ -145,7 +145,7 @@ def test_a_damaged_view_is_found_and_can_be_filled_again(store, damage, budget):
 
 @pytest.mark.parametrize("budget", [0, 10**6])
 def test_damage_behind_the_first_block_is_found(store, monkeypatch, budget):
-    monkeypatch.setattr(logit_store, "_BLOCK", 24)  # two rows
+    monkeypatch.setattr(hashing, "_BLOCK", 24)  # two rows
     again = LogitStore(store.path, KEY, memory_budget=budget)
     np.testing.assert_array_equal(again.read(0), logits_of(0))
     flip_a_byte(store.path)
@@ -317,7 +317,7 @@ def test_fingerprint_sees_every_block_but_not_the_date(tmp_path, monkeypatch):
     file = tmp_path / "m.keras"
     found = []
     for block in (2**24, 7):
-        monkeypatch.setattr(logit_store, "_BLOCK", block)
+        monkeypatch.setattr(hashing, "_BLOCK", block)
         for weights in (b"a" * 30, b"a" * 29 + b"b"):
             with zipfile.ZipFile(file, "w") as archive:
                 archive.writestr("model.weights.h5", weights)

@@ -279,7 +279,7 @@ def test_checkpoints_change_no_result(tiny, settings, tmp_path):
 
 
 def test_long_epochs_have_checkpoints_by_time(tiny, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpointer, "INTERVAL", 0.0)
+    monkeypatch.setattr("keras_logitkd.runs.checkpointing.checkpointer.INTERVAL", 0.0)
     directory = RunDirectory(tmp_path, "r")
     with pytest.raises(KilledError):
         fit.run(settings, tiny, directory, callbacks=[KillAfterStep(2)])
