@@ -1,5 +1,6 @@
 """The entry point of `logitkd`: finds the command and turns errors into one line."""
 
+import importlib
 import os
 import shlex
 import sys
@@ -7,13 +8,31 @@ import traceback
 
 import click
 
-from keras_logitkd.cli import registry
 from keras_logitkd.processes import cluster, interrupts
 from keras_logitkd.storage.atomic import StorageError
 
+_COMMANDS = {
+    "train": "Train a network on hard labels.",
+    "distill": "Distil a teacher into a student by matching logits.",
+    "tune": "Search loss, temperature and alpha by validation accuracy.",
+    "sequential": "Distil along a chain of networks.",
+    "noise": "Distil from teachers that learned from wrong labels.",
+    "reproduce": "Run the paper's tables and figures.",
+    "cache": "Compute teachers' logits ahead of time; list, verify and remove them.",
+    "evaluate": "Accuracy, loss, calibration and agreement of a model on test data.",
+    "analyze": "Draw what distillation did to logits, pre-logits, calibration and classes.",
+    "diagnose": "Say why a student is no better, and what to do.",
+    "report": "Write one HTML page on a run, a sweep or a search.",
+    "data": "List, show and import datasets.",
+    "zoo": "List the models with their parameters and FLOPs.",
+    "runs": "List past runs.",
+}
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+# Commands that go on where they were stopped when they are given again, or with --resume.
+_CONTINUED = ("tune", "sequential", "noise", "reproduce", "cache")
+_RESUMED = ("train", "distill")
 
 
 class _StoppedError(Exception):
@@ -24,11 +43,12 @@ class _LazyGroup(click.Group):
     """Imports a command's module when the command is used, so that help is immediate."""
 
     def list_commands(self, ctx):
-        return [command.name for command in registry.COMMANDS]
+        return list(_COMMANDS)
 
     def get_command(self, ctx, name):
-        command = registry.find(name)
-        return command and command.load()
+        if name not in _COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"keras_logitkd.cli.{name}"), name)
 
     def invoke(self, ctx):
         try:
@@ -38,7 +58,7 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
-            formatter.write_dl([(command.name, command.help) for command in registry.COMMANDS])
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -95,12 +115,12 @@ def _explained(error):
 def _stopped(cause, arguments):
     """The line that says what stopped the command and how to continue it."""
     what = str(cause) if isinstance(cause, interrupts.Interrupted) else "interrupted"
-    command = registry.find(arguments[0]) if arguments else None
-    if command is None or command.continued is None:
+    command = arguments[0] if arguments else None
+    if command not in _CONTINUED + _RESUMED:
         return what
     again = ["logitkd", *arguments]
-    if command.continued == registry.RESUME and registry.RESUME not in arguments:
-        again.append(registry.RESUME)
+    if command in _RESUMED and "--resume" not in arguments:
+        again.append("--resume")
     return f"{what}; continue with: {shlex.join(again)}"
 
 

@@ -5,7 +5,6 @@ import pathlib
 import click
 
 from keras_logitkd import features
-from keras_logitkd.losses import registry
 
 
 class ModelName(click.ParamType):
@@ -51,22 +50,20 @@ class OneTeacher(Teachers):
 
 
 class Objective(click.ParamType):
-    """A logit loss, feature methods, or both, or sequential."""
+    """mse, kl or sequential, or feature methods with or without a logit loss."""
 
     name = "objective"
 
     def convert(self, value, param, ctx):
-        if value == "sequential":
+        if value in ("mse", "kl", "sequential"):
             return value
         try:
-            objective = features.Objective.parse(value)
+            methods = features.parse(value)[1]
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        is_softened = objective.argument is not None and objective.temperature is not None
-        if is_softened or (objective.stages and not objective.methods):
-            names = ", ".join(registry.LOSSES)
+        if not methods:
             self.fail(
-                f"{value!r} is not {names} or sequential. Their options are --tau and --stages",
+                f"{value!r} is not mse, kl or sequential. Their options are --tau and --stages",
                 param,
                 ctx,
             )

@@ -10,8 +10,7 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from keras_logitkd.features import Objective
-from keras_logitkd.features.objective import HARD
+from keras_logitkd import features, losses
 
 FINAL = "final/"  # prefix of the numbers of result.json, apart from those of the epochs
 _NO_HYPERPARAMETERS = ("kind", "recipe", "data_dir", "noise")
@@ -73,11 +72,12 @@ def hyperparameters(settings):
     """
     config = settings.to_config()
     values = {name: config[name] for name in config if name not in _NO_HYPERPARAMETERS}
-    values = {**config["recipe"], **values, "loss": settings.loss or HARD}
+    values = {**config["recipe"], **values, "loss": settings.loss or "ce"}
     if settings.noise:
         values["noise"] = settings.noise.label
     if settings.loss:
-        temperature = Objective.parse(settings.loss).temperature
+        logit_loss = features.parse(settings.loss)[0] or "mse"
+        temperature = getattr(losses.get(logit_loss), "temperature", None)
         values["temperature"] = None if temperature == float("inf") else temperature
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)

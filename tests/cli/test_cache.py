@@ -3,8 +3,6 @@ import pathlib
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("tiny_networks")
-
 QUICK = ("--epochs", "2", "--batch-size", "256", "--views", "1", "--teacher", "t.keras")
 
 

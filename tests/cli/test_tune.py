@@ -17,7 +17,7 @@ class KilledError(Exception):
     pass
 
 
-pytestmark = pytest.mark.usefixtures("small_teacher", "tiny_networks")
+pytestmark = pytest.mark.usefixtures("small_teacher")
 
 
 def rows_of(name):

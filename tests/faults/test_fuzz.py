@@ -64,18 +64,11 @@ JSON = st.recursive(
 )
 
 
-pytestmark = pytest.mark.usefixtures("tiny_networks")
-
-
 @pytest.fixture
-def place(run_on_tiny, own_teacher, once):
+def place(run_on_tiny, own_teacher):
     """Where there are tiny.npz, own.keras and a finished run `r`; gives how to run on it."""
-
-    def fill():
-        code, _, err = run_on_tiny(*RUN)
-        assert code == 0, err
-
-    once(fill)
+    code, _, err = run_on_tiny(*RUN)
+    assert code == 0, err
     return run_on_tiny
 
 

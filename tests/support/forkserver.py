@@ -103,14 +103,15 @@ def become(request):
     np.random.seed()
     sys.argv = ["logitkd", *request["arguments"]]
     if request["tiny"]:
-        import tiny_zoo
+        import tiny_networks
 
-        tiny_zoo.stay()
+        tiny_networks.in_the_zoo().__enter__()
     main.main()
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests and their children.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as `main` does
     import keras  # noqa: F401
 
     from keras_logitkd.cli import main

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_logitkd.data import augment
+from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.sources import ArrayImages
-from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(2)
@@ -15,15 +16,16 @@ PINNED = [[86, 178, 182, 208], [3, 100, 197, 205], [90, 174, 189, 215], [70, 86,
 
 def boxes(augmentation, shape, count=400):
     """Draws the boxes of one view."""
-    parameters = augmentation.parameters(0, 0, count)
+    parameters = augment.view_parameters(augmentation, 0, 0, count)
     seeds = tf.constant(parameters[:, :2], tf.int32)
-    crop = augmentation.operations[0]
-    draw = tf.function(lambda seed: tf.stack(crop.random_box(shape, seed)))
+    draw = tf.function(lambda seed: tf.stack(augment._random_box(augmentation, shape, seed)))
     return np.array([draw(seed) for seed in seeds])
 
 
 def test_boxes_lie_inside_and_have_the_promised_area_and_ratio():
-    top, left, height, width = boxes(Augmentation(resized_crop=224, flip=True), (300, 400, 3)).T
+    top, left, height, width = boxes(
+        augment.Augmentation(resized_crop=224, flip=True), (300, 400, 3)
+    ).T
     assert np.all((top >= 0) & (left >= 0) & (top + height <= 300) & (left + width <= 400))
     area, ratio = height * width / (300 * 400), width / height
     assert area.min() > 0.079
@@ -48,9 +50,9 @@ def test_images_without_a_fitting_box_give_their_centre(shape, box):
 
 def test_a_whole_box_keeps_the_image():
     images = ArrayImages(RNG.integers(0, 256, (4, 6, 6, 3), dtype=np.uint8))
-    whole = Augmentation(flip=True, resized_crop=6, area=(1.0, 1.0), ratio=(1.0, 1.0))
+    whole = Augmentation(resized_crop=6, area=(1.0, 1.0), ratio=(1.0, 1.0))
     parameters = np.array([[3, 9, 0], [1, 2, 1], [5, 5, 0], [7, 8, 1]])
-    views = whole.views(images, np.arange(4), parameters).numpy()
+    views = augment.resized_crops(whole, images, np.arange(4), parameters).numpy()
     np.testing.assert_array_equal(views[::2], images.array[::2])
     np.testing.assert_array_equal(views[1::2], images.array[1::2, :, ::-1])
 
@@ -58,17 +60,19 @@ def test_a_whole_box_keeps_the_image():
 def test_resized_crops_do_not_depend_on_the_batch():
     images = ArrayImages(RNG.integers(0, 256, (9, 20, 16, 1), dtype=np.uint8))
     crops = Augmentation(resized_crop=8, flip=True)
-    parameters = crops.parameters(0, 3, 9)
-    together = crops.views(images, np.arange(9), parameters).numpy()
+    parameters = augment.view_parameters(crops, 0, 3, 9)
+    together = augment.resized_crops(crops, images, np.arange(9), parameters).numpy()
     for index in range(9):
-        alone = crops.views(images, np.array([index]), parameters[[index]]).numpy()
+        alone = augment.resized_crops(crops, images, np.array([index]), parameters[[index]]).numpy()
         np.testing.assert_array_equal(alone[0], together[index])
 
 
 def test_centre_crops_are_centred():
     image = np.zeros((1, 64, 128, 1), np.uint8)
     image[:, :, 64:] = 200
-    crop = Augmentation(resized_crop=28).evaluation(ArrayImages(image), np.array([0])).numpy()
+    crop = augment.centre_crops(
+        Augmentation(resized_crop=28), ArrayImages(image), np.array([0])
+    ).numpy()
     assert crop.shape == (1, 28, 28, 1)
     np.testing.assert_array_equal(crop[0, :, :12, 0], 0)
     np.testing.assert_array_equal(crop[0, :, 16:, 0], 200)
@@ -84,7 +88,7 @@ def test_smaller_views_are_averages_rounded_to_the_nearest():
     """Against the triangle filter in NumPy: 4 pixels become one, of the 8 around its centre."""
     images = ArrayImages(RNG.integers(0, 256, (8, 16, 16, 1), dtype=np.uint8))
     whole = Augmentation(resized_crop=4, area=(1.0, 1.0), ratio=(1.0, 1.0))
-    views = whole.views(images, np.arange(8), np.zeros((8, 2), np.int64)).numpy()
+    views = augment.resized_crops(whole, images, np.arange(8), np.zeros((8, 3), np.int64)).numpy()
     centres, pixels = 4 * np.arange(4)[:, None] + 2, np.arange(16) + 0.5
     weights = np.maximum(0, 1 - np.abs(pixels - centres) / 4)
     weights /= weights.sum(axis=1, keepdims=True)
@@ -97,7 +101,7 @@ def test_centre_crops_leave_out_the_border():
     image[:, 2:62, 2:62] = 90
     image[:, 30:34, 30:34] = 200
     crops = Augmentation(resized_crop=28)  # of 32: 4 pixels of the image on each side are cut off
-    crop = crops.evaluation(ArrayImages(image), np.array([0])).numpy()[0, ..., 0]
+    crop = augment.centre_crops(crops, ArrayImages(image), np.array([0])).numpy()[0, ..., 0]
     assert crop.min() == crop[0, 0] == 90
     np.testing.assert_array_equal(crop, crop[::-1, ::-1])
 

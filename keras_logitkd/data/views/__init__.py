@@ -1,1 +1,0 @@
-"""Views of images: operations, each a pure function of (view seed, view, index) and its fields."""
