@@ -65,16 +65,15 @@ _REPLACES = (
 @options.run_options
 @config_file.config_option
 @click.pass_context
-def distill(context, **arguments):
+def distill(context, **given):
     """Distil a teacher into a student and save it as student.keras in a run directory."""
-    recipe_fields, given = options.split_recipe_fields(arguments)
     _let_the_command_line_win(context, given)
     _check_combination(given)
     launcher.run_workers(context, given["workers"])
     quiet.load_tensorflow()
     from keras_logitkd.cli import seeds, session
 
-    workspace = session.workspace_of(given, recipe_fields, by_several=True)
+    workspace = session.workspace_of(given, by_several=True)
     is_chief = workspace.devices.is_chief
     if given["seeds"] is None:
         runs = _distil(workspace, given, given["name"])

@@ -65,13 +65,12 @@ _GRID_POINTS = 5
 @options.cache_options
 @options.run_options
 @click.pass_context
-def tune(context, **arguments):
+def tune(context, **given):
     """Search for the loss, its temperature and alpha with the best validation accuracy.
 
     Writes best.json, which `logitkd distill --config` trains. The same command continues a search
     that was interrupted. The test set is not read.
     """
-    recipe_fields, given = options.split_recipe_fields(arguments)
     fields = _space_fields(given)
     quiet.load_tensorflow()
     from keras_logitkd import tuning
@@ -82,7 +81,7 @@ def tune(context, **arguments):
     member = workers.member()
     interrupts.end_with_parent()
     search = tuning.Search(
-        session.workspace_of(given, recipe_fields),
+        session.workspace_of(given),
         given["student"],
         given["teacher"],
         given["teacher_epochs"],

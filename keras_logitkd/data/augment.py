@@ -1,6 +1,7 @@
 """Augmentation of whole batches as a pure function of (view seed, view, index)."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class Augmentation:
         area: smallest and largest share of the image that a resized crop takes.
         ratio: smallest and largest width/height of a resized crop.
     """
+
+    ALWAYS: ClassVar = ("pad", "flip", "resized_crop", "area", "ratio")  # see storage.schema
 
     pad: int = 0
     flip: bool = False

@@ -6,7 +6,7 @@ import math
 from keras_logitkd import features, losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
-from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.cell import Cell, cell_of
 
 TEACHER = "teacher"
 MEASURES = {
@@ -39,6 +39,7 @@ def noise_entries(student, teachers, noises, columns, seeds, views=None):
             raise ValueError(f"`{name}` must not be empty. Received: none")
     entries = []
     for noise in noises:
+        common = {"noise": noise, "views": views}
         taught = tuple(
             dataclasses.replace(member, noise=noise) if isinstance(member, Cell) else member
             for member in teachers
@@ -49,7 +50,7 @@ def noise_entries(student, teachers, noises, columns, seeds, views=None):
             if isinstance(member, Cell)
         ]
         entries += [
-            Entry(noise.label, column, _student(student, column, taught, noise, seed, views))
+            Entry(noise.label, column, cell_of(column, student, taught, seed=seed, **common))
             for column in columns
             for seed in seeds
         ]
@@ -66,11 +67,6 @@ def draw(frame, summary, title):
         cells = cells.droplevel("row").reset_index()
         lines[noise] = cells.assign(tau=cells["column"].map(_temperature))
     return plots.curves(lines, title=title, panel_title="label noise")
-
-
-def _student(model, column, teachers, noise, seed, views):
-    taught = {} if column == "ce" else {"teachers": teachers, "loss": column}
-    return Cell(model, **taught, seed=seed, noise=noise, views=views)
 
 
 def _temperature(column):

@@ -14,8 +14,11 @@ import json
 import os
 import pathlib
 import zipfile
+from typing import ClassVar
 
 import numpy as np
+
+from keras_logitkd.storage.schema import to_json
 
 FORMAT = 1
 DTYPES = ("float32", "float16")
@@ -45,6 +48,11 @@ class StoreKey:
         ValueError: If `dtype` is another, or `count` or `classes` is not positive.
     """
 
+    ALWAYS: ClassVar = (
+        *("teacher", "dataset", "examples", "count", "classes", "preprocessing"),
+        *("view_seed", "dtype"),
+    )
+
     teacher: str
     dataset: str
     examples: str
@@ -71,12 +79,12 @@ class StoreKey:
         return self.count * self.classes * np.dtype(self.dtype).itemsize
 
     def digest(self):
-        """Returns the sha256 (hex) of all fields."""
+        """Returns the sha256 (hex) of what `to_config` returns."""
         return _checksum(self.to_config())
 
     def to_config(self):
-        """Returns the fields as JSON types."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """Returns the fields as JSON types; one that is added later only where it says more."""
+        return to_json(self)
 
 
 class LogitStore:
@@ -314,9 +322,8 @@ def model_fingerprint(path):
 
 
 def _differing(first, second):
-    names = [field.name for field in dataclasses.fields(StoreKey)]
     ours, theirs = first.to_config(), second.to_config()
-    return [name for name in names if ours[name] != theirs[name]]
+    return [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
 
 
 def _checksum(content):

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 
+import fit
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_logitkd.cli.progress import TrainingProgress
 from keras_logitkd.data import catalog
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.runs.spec.settings import RunSettings

@@ -3,11 +3,11 @@
 import csv
 import dataclasses
 
+import fit
 import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
@@ -47,7 +47,9 @@ def teacher(tiny, tiny_recipe):
 
 @pytest.fixture
 def settings(tiny, tiny_recipe):
-    return RunSettings("wrn-10-1", tiny.name, tiny_recipe, teachers=("t",), alpha=1.0)
+    return RunSettings(
+        model="wrn-10-1", dataset=tiny.name, recipe=tiny_recipe, teachers=("t",), alpha=1.0
+    )
 
 
 def rows_of(directory):
@@ -147,7 +149,16 @@ def test_nan_in_a_term_stops_the_run_with_its_name(tiny, settings, teacher, tmp_
 
 
 def test_names_of_runs_without_methods_are_what_they_were(tiny_recipe):
-    settings = RunSettings("wrn-10-1", "digits", tiny_recipe, "f", 3, ("t",), "kl:3", 0.5)
+    settings = RunSettings(
+        model="wrn-10-1",
+        dataset="digits",
+        recipe=tiny_recipe,
+        fingerprint="f",
+        seed=3,
+        teachers=("t",),
+        loss="kl:3",
+        alpha=0.5,
+    )
     assert settings.default_name() == "digits-wrn-10-1-kl_3+a0.5-s3-4aeeb6da"
 
 

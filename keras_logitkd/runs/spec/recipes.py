@@ -1,12 +1,12 @@
 """Recipes: how a network is trained on a dataset, one row of data each."""
 
 import dataclasses
-import json
 import math
+from typing import ClassVar
 
 from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.dataset import draw_part, split_validation
-from keras_logitkd.storage.schema import checked
+from keras_logitkd.storage.schema import from_json, to_json
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
@@ -20,11 +20,18 @@ class Recipe:
     """How to train on a dataset. The fields explain themselves in their `metadata["help"]`.
 
     Weight decay is L2 as in PyTorch: its product with a kernel is added to the kernel's gradient,
-    before the momentum. Biases and batch normalisation have none.
+    before the momentum. Biases and batch normalisation have none. A field that is added later
+    changes no name of a run while it has its default, see `storage.schema`.
 
     Raises:
         ValueError: If a field is out of range.
     """
+
+    ALWAYS: ClassVar = (
+        *("epochs", "batch_size", "learning_rate", "lr_drops", "lr_drop_factor", "momentum"),
+        *("nesterov", "weight_decay", "label_smoothing", "pad", "flip", "resized_crop"),
+        *("validation", "examples", "mean", "std", "teacher"),
+    )
 
     epochs: int = _field("Passes over the training set.")
     batch_size: int = _field("Examples per step.", 128)
@@ -81,12 +88,12 @@ class Recipe:
 
     def to_config(self):
         """Returns the fields as JSON types."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return to_json(self)
 
     @classmethod
     def from_config(cls, config):
         """Returns the recipe that `to_config` wrote; ValueError names a field that is wrong."""
-        return cls(**checked(cls, config, "recipe"))
+        return from_json(cls, config, "recipe")
 
     def replace(self, **fields):
         """Returns a copy with other fields; those given as None stay."""

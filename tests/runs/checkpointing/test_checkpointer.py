@@ -2,11 +2,11 @@ import dataclasses
 import json
 import logging
 
+import fit
 import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.checkpointing import checkpoint_files, checkpointer
 from keras_logitkd.runs.checkpointing.checkpoint_files import Progress
 from keras_logitkd.runs.directory.run_directory import RunDirectory

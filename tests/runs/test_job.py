@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import math
 
+import fit
 import keras
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from keras_logitkd import zoo
 from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.runs import fit, job
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.inputs.teachers import Teacher
@@ -185,7 +185,7 @@ def test_run_killed_while_saving_resumes_without_training(tiny, settings, tmp_pa
 
     directory = RunDirectory(tmp_path, "r")
     with monkeypatch.context() as patch:
-        patch.setattr(job, "to_stock", die)
+        patch.setattr("keras_logitkd.runs.job.to_stock", die)
         with pytest.raises(KilledError):
             fit.run(settings, tiny, directory)
     written = directory.metrics_file.read_bytes()
