@@ -144,7 +144,7 @@ def fake_run(name="run", **fields):
     if fields.get("loss"):
         fields = {"teachers": ("t",), "alpha": 1.0, **fields}
     settings = RunSettings(
-        fields.pop("model", "wrn-10-1"), dataset="digits", recipe=recipe, **fields
+        model=fields.pop("model", "wrn-10-1"), dataset="digits", recipe=recipe, **fields
     )
     return types.SimpleNamespace(settings=settings, directory=types.SimpleNamespace(name=name))
 
