@@ -8,7 +8,7 @@ store's first run fills it, which is part of its time. The pixels are random: th
 do.
 """
 
-import functools
+import dataclasses
 import pathlib
 import tempfile
 
@@ -18,12 +18,10 @@ import measuring  # before TensorFlow: it sets the environment
 import numpy as np
 
 from keras_logitkd.data import catalog
-from keras_logitkd.runs import fit
-from keras_logitkd.runs.directory.run_directory import RunDirectory
-from keras_logitkd.runs.inputs import models, teachers
+from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.spec.recipes import recipe_for
-from keras_logitkd.runs.spec.settings import RunSettings
+from keras_logitkd.runs.workspace import Workspace
 
 OBJECTIVES = ("kl:1", "kl:3", "kl:5", "kl:20", "kl:inf", "mse")
 TEACHER, STUDENT = "wrn-16-2", "wrn-10-1"
@@ -44,21 +42,15 @@ def measure(examples, epochs, root):
     dataset = random_dataset(root / "data.npz", examples)
     recipe = recipe_for("fashion_mnist", dataset.image_shape)
     recipe = recipe.replace(epochs=epochs, batch_size=128, validation=0.0, learning_rate=0.01)
-    settings = functools.partial(RunSettings, STUDENT, dataset.name, recipe, alpha=1.0)
     models.build_network(TEACHER, dataset, recipe, seed=1).save(root / "teacher.keras")
-    named = teachers.resolve(str(root / "teacher.keras"), dataset, settings(), root)
-    cache = LogitCache(str(root / "logits"))
+    online = Workspace(dataset, recipe, root)
+    stored = dataclasses.replace(online, cache=LogitCache(str(root / "logits")))
     seconds = {arm: {} for arm in ARMS}
     for turn, loss in enumerate(OBJECTIVES):
         for arm in ARMS if turn % 2 else ARMS[::-1]:
-            run = functools.partial(
-                fit.run,
-                settings(teachers=tuple(teacher.identity for teacher in named), loss=loss),
-                dataset,
-                RunDirectory(root, f"{arm}-{loss}".translate(str.maketrans(" :", "--"))),
-                named,
-                cache if arm == ARMS[1] else None,
-            )
+            workspace = stored if arm == ARMS[1] else online
+            cell = workspace.distillation(STUDENT, str(root / "teacher.keras"), loss)
+            run = workspace.job(cell, f"{arm}-{loss}".translate(str.maketrans(" :", "--"))).run
             seconds[arm][loss] = measuring.timed(run)
     return seconds
 

@@ -18,9 +18,9 @@ import tensorflow as tf
 
 from keras_logitkd import Distiller, LogitStore, to_stock, zoo
 from keras_logitkd.data import pipeline
-from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.dataset import Split
 from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.logit_store import StoreKey
 from keras_logitkd.zoo.flops import count_flops
 

@@ -13,17 +13,16 @@ from keras_logitkd.cli import options, parameters, quiet, tables
 @options.cache_options
 @options.run_options
 @click.pass_context
-def cache(context, **arguments):
+def cache(context, **given):
     """Compute a teacher's logits ahead of time, or look at the stores that exist."""
     if context.invoked_subcommand is not None:
         return
-    recipe_fields, given = options.split_recipe_fields(arguments)
     if given["no_cache"]:
         raise click.UsageError("'--no-cache' leaves nothing to do")
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    workspace = session.workspace_of(given, recipe_fields)
+    workspace = session.workspace_of(given)
     store = workspace.store_logits(given["teacher"], given["teacher_epochs"])
     _print([_row(store.path, store)], given["as_json"])
 

@@ -7,8 +7,8 @@ from click.core import ParameterSource
 
 from keras_logitkd import features
 from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, tables
+from keras_logitkd.losses import registry
 
-_DEFAULT_TEMPERATURE = 4.0
 # An option of the command line, and one of a config file that it takes the place of.
 _REPLACES = (
     ("seed", "seeds"),
@@ -27,7 +27,7 @@ _REPLACES = (
 @click.option(
     "--loss",
     type=parameters.Objective(),
-    metavar="mse|kl|sequential|METHOD",
+    metavar=f"{'|'.join(registry.LOSSES)}|sequential|METHOD",
     default="mse",
     show_default=True,
     help="Distillation loss; sequential is kl, then mse, or what --stages says. Or feature methods "
@@ -65,16 +65,15 @@ _REPLACES = (
 @options.run_options
 @config_file.config_option
 @click.pass_context
-def distill(context, **arguments):
+def distill(context, **given):
     """Distil a teacher into a student and save it as student.keras in a run directory."""
-    recipe_fields, given = options.split_recipe_fields(arguments)
     _let_the_command_line_win(context, given)
     _check_combination(given)
     launcher.run_workers(context, given["workers"])
     quiet.load_tensorflow()
     from keras_logitkd.cli import seeds, session
 
-    workspace = session.workspace_of(given, recipe_fields, by_several=True)
+    workspace = session.workspace_of(given, by_several=True)
     is_chief = workspace.devices.is_chief
     if given["seeds"] is None:
         runs = _distil(workspace, given, given["name"])
@@ -116,9 +115,14 @@ def _let_the_command_line_win(context, given):
 
 
 def _check_combination(given):
-    if given["tau"] is not None and given["loss"] not in ("kl", "sequential"):
-        instead = "mse has none" if given["loss"] == "mse" else f"write kl:{given['tau']:g}+..."
-        raise click.UsageError(f"'--tau' is the temperature of kl; {instead}")
+    softened = registry.softened()
+    if given["tau"] is not None and given["loss"] not in (*softened, "sequential"):
+        objective = features.Objective.parse(given["loss"])
+        instead = f"write {registry.with_argument('kl', given['tau'])}+..."
+        if not objective.methods:
+            instead = f"{objective.text} has {'none' if objective.temperature is None else 'one'}"
+        names = " or ".join(softened)
+        raise click.UsageError(f"'--tau' is the temperature of {names}; {instead}")
     if given["switch_epoch"] is not None and given["loss"] != "sequential":
         raise click.UsageError("'--switch-epoch' goes with '--loss sequential'")
     if given["stages"] is None:
@@ -131,15 +135,23 @@ def _check_combination(given):
 
 
 def _objective(given, epochs):
-    """The objective, see `features.registry`."""
-    if given["stages"] is not None:
-        return _checked_stages("".join(given["stages"].split()), epochs)
-    loss, temperature, switch_epoch = (given[name] for name in ("loss", "tau", "switch_epoch"))
-    if loss not in ("kl", "sequential"):
+    """The text of the objective."""
+    loss, stages, tau, switch_epoch = (
+        given[name] for name in ("loss", "stages", "tau", "switch_epoch")
+    )
+    if stages is not None:
+        text = "".join(stages.split())
+        if "@" not in text:
+            raise click.UsageError(
+                f"'--stages' must be LOSS@EPOCH[,...], such as kl:3@0,mse@100. Received: {text!r}"
+            )
+        return _checked_stages(text, epochs)
+    if loss not in (*registry.softened(), "sequential"):
         return loss
-    kl = f"kl:{_DEFAULT_TEMPERATURE if temperature is None else temperature:.12g}"
-    if loss == "kl":
-        return kl
+    name = "kl" if loss == "sequential" else loss
+    softened = registry.with_argument(name, registry.LOSSES[name].default if tau is None else tau)
+    if loss != "sequential":
+        return softened
     switch_epoch = epochs // 2 if switch_epoch is None else switch_epoch
     if epochs < 2:
         raise click.UsageError(f"'--loss sequential' needs '--epochs' of at least 2, not {epochs}")
@@ -148,18 +160,14 @@ def _objective(given, epochs):
             f"'--switch-epoch' must lie in 1..{epochs - 1} of {epochs} epochs. "
             f"Received: {switch_epoch}"
         )
-    return f"{kl}@0,mse@{switch_epoch}"
+    return f"{softened}@0,mse@{switch_epoch}"
 
 
-def _checked_stages(stages, epochs):
-    from keras_logitkd.runs.checks import check_stages
-
-    if "@" not in stages:
-        raise click.UsageError(
-            f"'--stages' must be LOSS@EPOCH[,...], such as kl:3@0,mse@100. Received: {stages!r}"
-        )
-    check_stages(stages, epochs)
-    return stages
+def _checked_stages(text, epochs):
+    objective = features.Objective.parse(text)
+    objective.check()
+    objective.check_epochs(epochs)
+    return text
 
 
 def _report(given, run, baseline):

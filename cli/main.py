@@ -1,6 +1,5 @@
 """The entry point of `logitkd`: finds the command and turns errors into one line."""
 
-import importlib
 import os
 import shlex
 import sys
@@ -8,31 +7,13 @@ import traceback
 
 import click
 
+from keras_logitkd.cli import registry
 from keras_logitkd.processes import cluster, interrupts
 from keras_logitkd.storage.atomic import StorageError
 
-_COMMANDS = {
-    "train": "Train a network on hard labels.",
-    "distill": "Distil a teacher into a student by matching logits.",
-    "tune": "Search loss, temperature and alpha by validation accuracy.",
-    "sequential": "Distil along a chain of networks.",
-    "noise": "Distil from teachers that learned from wrong labels.",
-    "reproduce": "Run the paper's tables and figures.",
-    "cache": "Compute teachers' logits ahead of time; list, verify and remove them.",
-    "evaluate": "Accuracy, loss, calibration and agreement of a model on test data.",
-    "analyze": "Draw what distillation did to logits, pre-logits, calibration and classes.",
-    "diagnose": "Say why a student is no better, and what to do.",
-    "report": "Write one HTML page on a run, a sweep or a search.",
-    "data": "List, show and import datasets.",
-    "zoo": "List the models with their parameters and FLOPs.",
-    "runs": "List past runs.",
-}
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
-# Commands that go on where they were stopped when they are given again, or with --resume.
-_CONTINUED = ("tune", "sequential", "noise", "reproduce", "cache")
-_RESUMED = ("train", "distill")
 
 
 class _StoppedError(Exception):
@@ -43,12 +24,11 @@ class _LazyGroup(click.Group):
     """Imports a command's module when the command is used, so that help is immediate."""
 
     def list_commands(self, ctx):
-        return list(_COMMANDS)
+        return [command.name for command in registry.COMMANDS]
 
     def get_command(self, ctx, name):
-        if name not in _COMMANDS:
-            return None
-        return getattr(importlib.import_module(f"keras_logitkd.cli.{name}"), name)
+        command = registry.find(name)
+        return command and command.load()
 
     def invoke(self, ctx):
         try:
@@ -58,7 +38,7 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl([(command.name, command.help) for command in registry.COMMANDS])
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,12 +95,12 @@ def _explained(error):
 def _stopped(cause, arguments):
     """The line that says what stopped the command and how to continue it."""
     what = str(cause) if isinstance(cause, interrupts.Interrupted) else "interrupted"
-    command = arguments[0] if arguments else None
-    if command not in _CONTINUED + _RESUMED:
+    command = registry.find(arguments[0]) if arguments else None
+    if command is None or command.continued is None:
         return what
     again = ["logitkd", *arguments]
-    if command in _RESUMED and "--resume" not in arguments:
-        again.append("--resume")
+    if command.continued == registry.RESUME and registry.RESUME not in arguments:
+        again.append(registry.RESUME)
     return f"{what}; continue with: {shlex.join(again)}"
 
 

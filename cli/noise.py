@@ -30,14 +30,13 @@ from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 @options.data_options
 @sweep_options(default_seeds="0,1,2")
 @click.pass_context
-def noise(context, **arguments):
+def noise(context, **given):
     """Train a teacher on wrong labels, distil it by several objectives, and compare.
 
     For example: logitkd noise --student wrn-10-1 --noise symmetric:0.4 --noise pair:0.2
 
     What is finished is not trained again: after an interruption, run the same command again.
     """
-    recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps
     from keras_logitkd.data.noise import parse_noise
@@ -45,7 +44,7 @@ def noise(context, **arguments):
     from keras_logitkd.experiments import table_report
 
     noises = [parse_noise(spec, given["noise_seed"]) for spec in given["specs"]]
-    workspace = sweeps.sweep_workspace(given, recipe_fields)
+    workspace = sweeps.sweep_workspace(given)
     teachers = workspace.teachers_named(given["teacher"], given["teacher_epochs"])
     entries = experiment.noise_entries(
         given["student"], teachers, noises, given["losses"], given["seeds"], given["views"]

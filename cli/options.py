@@ -185,11 +185,10 @@ def recipe_options(command):
     return command
 
 
-def split_recipe_fields(options):
-    """Splits a command's options into those of the recipe and the others, two dicts."""
-    names = {field.name for field in dataclasses.fields(Recipe)} - {"teacher"}
-    recipe = {name: value for name, value in options.items() if name in names}
-    return recipe, {name: value for name, value in options.items() if name not in names}
+def recipe_fields(given):
+    """Returns those of a command's options that are the recipe's and that were given, a dict."""
+    names = [field.name for field in dataclasses.fields(Recipe) if field.name != "teacher"]
+    return {name: given[name] for name in names if given.get(name) is not None}
 
 
 def _plain_type(hint):

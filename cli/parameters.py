@@ -5,6 +5,7 @@ import pathlib
 import click
 
 from keras_logitkd import features
+from keras_logitkd.losses import registry
 
 
 class ModelName(click.ParamType):
@@ -50,20 +51,22 @@ class OneTeacher(Teachers):
 
 
 class Objective(click.ParamType):
-    """mse, kl or sequential, or feature methods with or without a logit loss."""
+    """A logit loss, feature methods, or both, or sequential."""
 
     name = "objective"
 
     def convert(self, value, param, ctx):
-        if value in ("mse", "kl", "sequential"):
+        if value == "sequential":
             return value
         try:
-            methods = features.parse(value)[1]
+            objective = features.Objective.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if not methods:
+        is_softened = objective.argument is not None and objective.temperature is not None
+        if is_softened or (objective.stages and not objective.methods):
+            names = ", ".join(registry.LOSSES)
             self.fail(
-                f"{value!r} is not mse, kl or sequential. Their options are --tau and --stages",
+                f"{value!r} is not {names} or sequential. Their options are --tau and --stages",
                 param,
                 ctx,
             )

@@ -38,7 +38,7 @@ _NAMES = (
 @click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of the teachers.")
 @sweep_options(default_seeds=None)
 @click.pass_context
-def reproduce(context, **arguments):
+def reproduce(context, **given):
     """Run an experiment of the paper and say which of its claims held.
 
     WHAT is table2, table3, table4, table5, table6, ensemble, figure2, figure3, figure4, figure5 or
@@ -47,12 +47,10 @@ def reproduce(context, **arguments):
 
     What is finished is not trained again: after an interruption, run the same command again.
     """
-    recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps
     from keras_logitkd.experiments import reproduce as experiments
 
-    own = {name: value for name, value in recipe_fields.items() if value is not None}
     setup = experiments.setup_of(
         given["what"],
         given["scale"],
@@ -62,11 +60,11 @@ def reproduce(context, **arguments):
         teacher_epochs=given["teacher_epochs"],
         seeds=given["seeds"],
     )
-    fields = {**setup.fields, **own}
+    fields = {**setup.fields, **options.recipe_fields(given)}
     report = experiments.reproduce(
         given["what"],
         experiments.with_fields(setup, fields),
-        sweeps.sweep_workspace({**given, "dataset": setup.dataset}, fields),
+        sweeps.sweep_workspace({**given, **fields, "dataset": setup.dataset}),
         output_directory(given, f"{given['what']}-{given['scale']}"),
         jobs=given["jobs"],
         progress=sweeps.Progress(),

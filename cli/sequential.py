@@ -17,20 +17,19 @@ from keras_logitkd.cli.sweep_options import output_directory, sweep_options
 @options.data_options
 @sweep_options(default_seeds="0")
 @click.pass_context
-def sequential(context, **arguments):
+def sequential(context, **given):
     """Distil along a chain, each network the teacher of the next.
 
     For example: logitkd sequential wrn-28-4 wrn-16-4:kl:3 wrn-16-2:mse
 
     What is finished is not trained again: after an interruption, run the same command again.
     """
-    recipe_fields, given = options.split_recipe_fields(arguments)
     quiet.load_tensorflow()
     from keras_logitkd.cli import sweeps
     from keras_logitkd.experiments import chain, table_report
 
     links = chain.parse_links(given["links"])
-    workspace = sweeps.sweep_workspace(given, recipe_fields)
+    workspace = sweeps.sweep_workspace(given)
     first = workspace.teachers_named(links[0].model, given["teacher_epochs"])
     entries = chain.chain_entries(first, links[1:], given["seeds"], given["views"])
     story = table_report.Story(

@@ -5,7 +5,7 @@ import pathlib
 
 import click
 
-from keras_logitkd.cli import tables
+from keras_logitkd.cli import options, tables
 from keras_logitkd.cli.progress import TrainingProgress
 from keras_logitkd.processes import cluster, interrupts
 from keras_logitkd.runs.distribution.devices import open_devices
@@ -16,12 +16,11 @@ from keras_logitkd.runs.workspace import open_workspace
 _COLUMNS = ("role", "model", "test accuracy", "parameters", "agreement", "seconds")
 
 
-def workspace_of(given, recipe_fields, progress=TrainingProgress, by_several=False):
+def workspace_of(given, progress=TrainingProgress, by_several=False):
     """Returns the `Workspace` of a command's options.
 
     Args:
-        given: the options.
-        recipe_fields: those of them that are the recipe's.
+        given: the options, those of the recipe among them.
         progress: as for `Workspace`. Defaults to progress on stderr.
         by_several: whether several machines may do the command together. Defaults to False.
     """
@@ -32,7 +31,7 @@ def workspace_of(given, recipe_fields, progress=TrainingProgress, by_several=Fal
         given["dataset"],
         given["runs_dir"],
         data_dir=given["data_dir"],
-        recipe_fields=recipe_fields,
+        recipe_fields=options.recipe_fields(given),
         seed=given["seed"],
         views=given["views"],
         cache=cache_of(given),

@@ -13,10 +13,10 @@ from keras_logitkd.experiments import sweep
 from keras_logitkd.experiments.cell_order import Failure
 
 
-def sweep_workspace(given, recipe_fields):
+def sweep_workspace(given):
     """Returns the `Workspace` of a command's options; unfinished cells are continued."""
     given = {"views": None, **given, "resume": True, "seed": 0}
-    workspace = session.workspace_of(given, recipe_fields, progress=None)
+    workspace = session.workspace_of(given, progress=None)
     logging.getLogger("keras_logitkd").setLevel(logging.WARNING)  # Not a line for each found run.
     is_debugging = "--debug" in (click.get_current_context().obj or ())
     # Where tracebacks of failed cells go.

@@ -10,14 +10,13 @@ from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 @options.workers_option
 @options.run_options
 @click.pass_context
-def train(context, **arguments):
+def train(context, **given):
     """Train a network on hard labels and save it as model.keras in a run directory."""
-    recipe_fields, given = options.split_recipe_fields(arguments)
     launcher.run_workers(context, given["workers"])
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    workspace = session.workspace_of(given, recipe_fields, by_several=True)
+    workspace = session.workspace_of(given, by_several=True)
     run = workspace.train(given["model"], name=given["name"])
     if not workspace.devices.is_chief:
         return

@@ -6,6 +6,7 @@ import click
 
 from keras_logitkd import features
 from keras_logitkd.cli import options, parameters, quiet, tables
+from keras_logitkd.losses import registry
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
 _GRID_POINTS = 5
@@ -65,13 +66,12 @@ _GRID_POINTS = 5
 @options.cache_options
 @options.run_options
 @click.pass_context
-def tune(context, **arguments):
+def tune(context, **given):
     """Search for the loss, its temperature and alpha with the best validation accuracy.
 
     Writes best.json, which `logitkd distill --config` trains. The same command continues a search
     that was interrupted. The test set is not read.
     """
-    recipe_fields, given = options.split_recipe_fields(arguments)
     fields = _space_fields(given)
     quiet.load_tensorflow()
     from keras_logitkd import tuning
@@ -82,7 +82,7 @@ def tune(context, **arguments):
     member = workers.member()
     interrupts.end_with_parent()
     search = tuning.Search(
-        session.workspace_of(given, recipe_fields),
+        session.workspace_of(given),
         given["student"],
         given["teacher"],
         given["teacher_epochs"],
@@ -122,7 +122,7 @@ def _command(arguments):
 def _space_fields(given):
     """The arguments of a `SearchSpace`."""
     losses = tuple(part for part in features.split_list(given["losses"]) if part)
-    if "kl" not in losses:
+    if not set(losses) & set(registry.softened()):
         for option in ("tau_range", "tau_choices"):
             if given[option]:
                 flag = option.replace("_", "-")

@@ -4,9 +4,6 @@ import click
 
 from keras_logitkd.cli import options, parameters, quiet, tables
 
-_DEFAULT_SHAPES = {False: (32, 32, 3), True: (224, 224, 3)}
-_DEFAULT_CLASSES = {False: 100, True: 1000}
-
 
 @click.command()
 @click.argument("names", nargs=-1, type=parameters.ModelName())
@@ -21,12 +18,13 @@ def zoo(names, image_size, channels, classes, as_json):
     quiet.load_tensorflow()
     from keras_logitkd import zoo as models
     from keras_logitkd.runs.inputs.models import count_parameters
+    from keras_logitkd.zoo import registry
 
     rows = []
     for name in names or models.list_models():
-        is_imagenet = models.parse_name(name).family == "imagenet_resnet"
-        size = image_size or _DEFAULT_SHAPES[is_imagenet][0]
-        shape, count = (size, size, channels), classes or _DEFAULT_CLASSES[is_imagenet]
+        family = registry.family_of(name)
+        size = image_size or family.image_size
+        shape, count = (size, size, channels), classes or family.classes
         model = models.build(name, shape, count)
         rows.append(
             {

@@ -18,7 +18,7 @@ MOVED = {
     "logits": "networks.endings",
     "training": "runs",
     "training.cell": "runs.spec.cell",
-    "training.fit": "runs.fit",
+    "training.fit": "runs.job",
     "training.hard_loss": "losses.smoothed_crossentropy",
     "training.recipes": "runs.spec.recipes",
     "training.run_directory": "runs.directory.run_directory",

@@ -7,8 +7,11 @@ import sys
 import hypothesis
 import numpy as np
 import pytest
+import tiny_zoo
 
-# As the command line sets it: a process that a test starts then computes the same bits.
+# As the command line sets them: a process that a test starts computes the same bits, and may be
+# a fork of one that has TensorFlow loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # The first call of a test may compile; a shared machine may stall at any call.
@@ -16,15 +19,36 @@ hypothesis.settings.register_profile("undisturbed", deadline=None)
 hypothesis.settings.load_profile("undisturbed")
 
 
-# Modules of which each needs what the conftest.py beside them makes in a minute.
+# Directories whose modules share what the conftest.py beside them makes in half a minute.
 _TOGETHER = ("report",)
+# What takes longest, first: a group that begins last leaves the other processes idle.
+_FIRST = (
+    "faults/test_kill",
+    "tests/report",
+    "tests/test_readme",
+    "cli/test_sweeps",
+    "tuning/test_tuning",
+    "faults/test_faults",
+    "faults/test_two_writers",
+    "features/test_runs",
+)
+
+
+def pytest_configure(config):
+    """`--dist loadgroup` keeps the order below, and does not begin with the many short tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items):
     """With `--dist loadgroup`, those that share a fixture that takes long run in one process."""
+    groups = {}
     for item in items:
         place = item.path.parent if item.path.parent.name in _TOGETHER else item.path
-        item.add_marker(pytest.mark.xdist_group(f"{place.parent.name}/{place.stem}"))
+        group = f"{place.parent.name}/{place.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups[item] = _FIRST.index(group) if group in _FIRST else len(_FIRST)
+    items.sort(key=groups.get)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +57,16 @@ def _keras_defaults():
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def tiny_networks():
+    """The zoo's families have a single convolution: for tests whose subject is no network.
+
+    Fixtures of a wider scope take `tiny_zoo.in_place()` themselves.
+    """
+    with tiny_zoo.in_place():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +134,22 @@ def own_teacher(run_on_tiny):
 
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
     keras.Sequential(layers).save("own.keras")
+
+
+@pytest.fixture(scope="module")
+def _kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept") / "files"
+
+
+@pytest.fixture
+def once(run_on_tiny, tmp_path, _kept):
+    """Calls what fills the working directory for a module's first test; others get its files."""
+
+    def once(fill):
+        if _kept.exists():
+            shutil.copytree(_kept, tmp_path, dirs_exist_ok=True)
+        else:
+            fill()
+            shutil.copytree(tmp_path, _kept)
+
+    return once

@@ -10,17 +10,33 @@ import pytest
 from keras_logitkd.cli import main
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+BLOCK = re.compile(r"```(python|sh)\n(.*?)```", re.DOTALL)
 FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return [block for found, block in BLOCK.findall(README) if found == language]
 
 
-def test_code_and_commands_run_in_the_order_of_the_page(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    namespace = {}
-    for language, block in re.findall(r"```(python|sh)\n(.*?)```", README, flags=re.DOTALL):
+def sections():
+    """Text by heading, in the order of the page."""
+    _, *parts = re.split(r"^#+ (.*)\n", README, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """Where somebody reads the page: the directory, and the names that the code has made."""
+    return tmp_path_factory.mktemp("reader"), {}
+
+
+# In one process and in this order: a section uses what those before it have left.
+@pytest.mark.usefixtures("tiny_networks")
+@pytest.mark.parametrize("heading", sections())
+def test_code_and_commands_of_a_section_run(heading, reader, monkeypatch, capsys):
+    place, namespace = reader
+    monkeypatch.chdir(place)
+    for language, block in BLOCK.findall(sections()[heading]):
         if language == "python":
             exec(block, namespace)  # noqa: S102
             continue
@@ -29,8 +45,12 @@ def test_code_and_commands_run_in_the_order_of_the_page(tmp_path, monkeypatch, c
                 with pytest.raises(SystemExit) as stop:
                     main.main(shlex.split(line)[1:])
                 assert stop.value.code == 0, capsys.readouterr().err
-    assert (tmp_path / "student.keras").is_file()
-    assert (tmp_path / "runs" / "mine" / "student.keras").is_file()
+
+
+def test_the_page_leaves_its_students(reader):
+    place, _ = reader
+    assert (place / "student.keras").is_file()
+    assert (place / "runs" / "mine" / "student.keras").is_file()
 
 
 def test_headline_prints_what_the_page_says(capsys):

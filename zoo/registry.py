@@ -1,9 +1,10 @@
-"""Names of the zoo's models: what they mean, which are common, how they are built.
+"""Families of the zoo, one row each: how their names look, which are common, who builds them.
 
 Nothing here imports Keras before `build`, so that a command line can check names at once.
 """
 
 import difflib
+import functools
 import importlib
 import math
 import numbers
@@ -14,20 +15,83 @@ import typing
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 
-_NAME = re.compile(r"(wrn|resnet)-([1-9]\d*)(?:-([1-9]\d*))?")
-_FORMS = (
-    "wrn-D-W (D = 6n + 4), resnet-D-W (D = 6n + 2), "
-    f"resnet-{'/'.join(map(str, CIFAR_DEPTHS))} (width 1) or "
-    f"resnet-{'/'.join(map(str, IMAGENET_DEPTHS))} (ImageNet)"
-)
-
 
 class Architecture(typing.NamedTuple):
     """What a name stands for: a family of the zoo, a depth and a width factor."""
 
-    family: str  # the module of the zoo: "wide_resnet", "cifar_resnet" or "imagenet_resnet"
+    family: str  # the last name of its module, such as "wide_resnet"
     depth: int
     width: int
+
+
+class Family(typing.NamedTuple):
+    """A row: networks whose names look alike and that one module builds."""
+
+    module: str  # has `build(depth, width, input_shape, num_classes, weight_decay, name, ...)`
+    pattern: str  # of whole names; the groups `depth` and `width` are numbers where they are there
+    form: str  # of names, for people
+    common: tuple  # names
+    refusal: typing.Callable | None = (
+        None  # (name, depth, width or None) -> what "must" be, or None
+    )
+    image_size: int = 32  # pixels and classes that its papers have
+    classes: int = 100
+
+    @property
+    def name(self):
+        """What architectures of the family are said to be."""
+        return self.module.rpartition(".")[2]
+
+
+def _depth_refusal(name, depth, width, remainder):
+    """Refuses a depth that is not 6n + `remainder` with n >= 1, and names the nearest that are."""
+    blocks, rest = divmod(depth - remainder, 6)
+    if blocks >= 1 and rest == 0:
+        return None
+    lower = 6 * max(blocks, 1) + remainder
+    nearest = [lower, lower + 6] if depth > lower else [lower]
+    return (
+        f"must have a depth of 6n + {remainder} for {name.split('-')[0]}-D-W with n >= 1, nearest "
+        f"{' or '.join(map(str, nearest))}. Received: name={name!r}"
+    )
+
+
+def _cifar_refusal(name, depth, width):
+    wrong = _depth_refusal(name, depth, width, remainder=2)
+    if wrong or width is not None or depth in CIFAR_DEPTHS:
+        return wrong
+    return f"must be {_forms()}. Received: name={name!r}. Did you mean {f'{name}-1'!r}?"
+
+
+_DEPTH, _WIDTH = r"(?P<depth>[1-9]\d*)", r"(?P<width>[1-9]\d*)"
+# A name belongs to the first family that has nothing against it.
+FAMILIES = [
+    Family(
+        "keras_logitkd.zoo.wide_resnet",
+        f"wrn-{_DEPTH}-{_WIDTH}",
+        "wrn-D-W (D = 6n + 4)",
+        (
+            *("wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-16-4", "wrn-28-2", "wrn-28-4", "wrn-28-10"),
+            *("wrn-40-1", "wrn-40-2", "wrn-40-4", "wrn-40-6"),
+        ),
+        functools.partial(_depth_refusal, remainder=4),
+    ),
+    Family(
+        "keras_logitkd.zoo.cifar_resnet",
+        f"resnet-{_DEPTH}(-{_WIDTH})?",
+        f"resnet-D-W (D = 6n + 2), resnet-{'/'.join(map(str, CIFAR_DEPTHS))} (width 1)",
+        tuple(f"resnet-{size}" for size in ("8-1", "8-4", "14-1", "32-4", *CIFAR_DEPTHS)),
+        _cifar_refusal,
+    ),
+    Family(
+        "keras_logitkd.zoo.imagenet_resnet",
+        f"resnet-(?P<depth>{'|'.join(map(str, IMAGENET_DEPTHS))})",
+        f"resnet-{'/'.join(map(str, IMAGENET_DEPTHS))} (ImageNet)",
+        tuple(f"resnet-{depth}" for depth in IMAGENET_DEPTHS),
+        image_size=224,
+        classes=1000,
+    ),
+]
 
 
 def list_models():
@@ -35,13 +99,7 @@ def list_models():
 
     Any other depth and width that fits a family builds too, see `parse_name`.
     """
-    return (
-        *(f"wrn-{size}" for size in ("10-1", "16-1", "16-2", "16-4", "28-2", "28-4", "28-10")),
-        *(f"wrn-{size}" for size in ("40-1", "40-2", "40-4", "40-6")),
-        *(f"resnet-{size}" for size in ("8-1", "8-4", "14-1", "32-4")),
-        *(f"resnet-{depth}" for depth in CIFAR_DEPTHS),
-        *(f"resnet-{depth}" for depth in IMAGENET_DEPTHS),
-    )
+    return tuple(name for family in FAMILIES for name in family.common)
 
 
 def parse_name(name):
@@ -58,21 +116,33 @@ def parse_name(name):
     Raises:
         ValueError: If `name` is unknown or its depth does not fit its family.
     """
-    match = _NAME.fullmatch(name) if isinstance(name, str) else None
-    if match is None or (match[1] == "wrn" and match[3] is None):
-        raise ValueError(f"`name` must be {_FORMS}. Received: name={name!r}.{_suggestion(name)}")
-    depth, width = int(match[2]), int(match[3] or 1)
-    if match[1] == "wrn":
-        _check_depth(name, depth, remainder=4)
-        return Architecture("wide_resnet", depth, width)
-    if match[3] is None and depth in IMAGENET_DEPTHS:
-        return Architecture("imagenet_resnet", depth, width)
-    _check_depth(name, depth, remainder=2)
-    if match[3] is None and depth not in CIFAR_DEPTHS:
-        raise ValueError(
-            f"`name` must be {_FORMS}. Received: name={name!r}. Did you mean {f'{name}-1'!r}?"
-        )
-    return Architecture("cifar_resnet", depth, width)
+    return _parsed(name)[1]
+
+
+def family_of(name):
+    """Returns the `Family` of a model's name; ValueError as `parse_name`."""
+    return _parsed(name)[0]
+
+
+def _parsed(name):
+    refusals = []
+    for family in FAMILIES:
+        match = re.fullmatch(family.pattern, name) if isinstance(name, str) else None
+        if match is None:
+            continue
+        numbers_of = {key: int(text) for key, text in match.groupdict().items() if text}
+        depth, width = numbers_of.get("depth", 0), numbers_of.get("width")
+        wrong = family.refusal and family.refusal(name, depth, width)
+        if not wrong:
+            return family, Architecture(family.name, depth, width or 1)
+        refusals.append(wrong)
+    unknown = f"must be {_forms()}. Received: name={name!r}.{_suggestion(name)}"
+    raise ValueError(f"`name` {refusals[0] if refusals else unknown}")
+
+
+def _forms():
+    *forms, last = [family.form for family in FAMILIES]
+    return f"{', '.join(forms)} or {last}"
 
 
 def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):
@@ -100,7 +170,7 @@ def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):
     Raises:
         ValueError: If `name` is unknown or another argument is outside what is allowed.
     """
-    architecture = parse_name(name)
+    family, architecture = _parsed(name)
     input_shape = _check_input_shape(input_shape)
     if not _is_integer(num_classes) or num_classes < 2:
         raise ValueError(
@@ -112,8 +182,7 @@ def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):
             "`weight_decay` must be a finite number of at least 0. "
             f"Received: weight_decay={weight_decay!r}"
         )
-    family = importlib.import_module(f"keras_logitkd.zoo.{architecture.family}")
-    return family.build(
+    return importlib.import_module(family.module).build(
         depth=architecture.depth,
         width=architecture.width,
         input_shape=input_shape,
@@ -121,20 +190,6 @@ def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):
         weight_decay=float(weight_decay),
         name=name,
         input_tensor=input_tensor,
-    )
-
-
-def _check_depth(name, depth, remainder):
-    """Refuses a depth that is not 6n + `remainder` with n >= 1, and names the nearest that are."""
-    blocks, rest = divmod(depth - remainder, 6)
-    if blocks >= 1 and rest == 0:
-        return
-    lower = 6 * max(blocks, 1) + remainder
-    nearest = [lower, lower + 6] if depth > lower else [lower]
-    family = name.split("-")[0]
-    raise ValueError(
-        f"`name` must have a depth of 6n + {remainder} for {family}-D-W with n >= 1, nearest "
-        f"{' or '.join(map(str, nearest))}. Received: name={name!r}"
     )
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 import textwrap
 
 import numpy as np
@@ -10,6 +9,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 from scipy.optimize import isotonic_regression
+
+from keras_logitkd.features.objective import HARD, of_column
 
 # Okabe and Ito's palette, told apart by the colour-blind; the markers help in grey.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -158,18 +159,10 @@ def number_text(value):
     return "∞" if value == math.inf else f"{value:g}"
 
 
-def temperature(column):
-    """Returns the temperature of an objective such as "kl:3", or None where it has none."""
-    found = re.fullmatch(r"kl:(\d+\.?\d*(?:e-?\d+)?|inf)", str(column))
-    return float(found[1]) if found else None
-
-
 def objective(column):
-    """Returns what readers call a loss: "kl:3" is KL at τ = 3; other names stay as they are."""
-    tau = temperature(column)
-    if tau is not None:
-        return f"KL\nτ = {number_text(tau)}"
-    return {"ce": "hard labels\n(CE)", "mse": "MSE"}.get(column, str(column))
+    """Returns what readers call an objective: "kl:3" is KL at τ = 3; other names stay."""
+    found = of_column(column)
+    return found.label if found else str(column)
 
 
 def line_styles(objectives):
@@ -181,15 +174,17 @@ def line_styles(objectives):
     Returns:
         A list of dicts with "color" and "ls", as `Axes.plot` takes them.
     """
-    taus = sorted({tau for tau in map(temperature, objectives) if tau is not None})
+    found = [of_column(name) for name in objectives]
+    taus = sorted({each.temperature for each in found if each and each.argument is not None})
     own = iter(itertools.cycle(OTHER_COLOURS))
     styles = []
-    for number, name in enumerate(objectives):
-        tau = temperature(name)
-        if tau is not None:
-            shade = taus.index(tau) / max(1, len(taus) - 1)
+    for number, each in enumerate(found):
+        if each and each.argument is not None:
+            shade = taus.index(each.temperature) / max(1, len(taus) - 1)
             colour = BLUES(0.35 + 0.65 * shade) if len(taus) > 1 else COLOURS[0]
+        elif each and each.text == HARD:
+            colour = "#777777"
         else:
-            colour = {"ce": "#777777", "mse": COLOURS[1]}.get(name) or next(own)
+            colour = COLOURS[1] if each and each.is_plain else next(own)
         styles.append({"color": colour, "ls": ("-", *DASHES)[number % (1 + len(DASHES))]})
     return styles

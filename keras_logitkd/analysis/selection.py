@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_logitkd.analysis import drawing
+from keras_logitkd.features import objective
 
 SPLITS = ("test", "train")
 
@@ -30,9 +31,7 @@ def different(runs):
 def order_of(run):
     """A key to sort runs by: hard labels, KL by temperature, MSE, everything else; then by seed."""
     settings = run.settings
-    tau = drawing.temperature(settings.objective)
-    rank = {"ce": 0, "mse": 2}.get(settings.objective, 3) if tau is None else 1
-    return settings.model, rank, tau or 0.0, settings.objective, settings.seed
+    return settings.model, *objective.order_of(settings.objective), settings.seed
 
 
 def labels_of(runs):

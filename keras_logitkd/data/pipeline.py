@@ -4,34 +4,16 @@ Order is a pure function of (seed, epoch), a view of (view seed, view, index). N
 where a stream starts.
 """
 
-import dataclasses
 import os
 
 import numpy as np
 
-from keras_logitkd.data import augment, randomness
+from keras_logitkd.data import randomness, shares
+from keras_logitkd.data.views.augmentation import NONE
 from keras_logitkd.storage.errors import DataError
 
 _PREFETCH = 4  # steps
 _CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in between
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """What one process reads of each batch: some of its equal parts, one for each of its devices.
-
-    Part i of n are the examples from floor(i N / n) to floor((i + 1) N / n) of N, so that the parts
-    of a batch, in their order, are the batch. They may be empty.
-
-    Args:
-        first: number of the first part.
-        stop: number after the last.
-        parts: into how many a batch is cut.
-    """
-
-    first: int
-    stop: int
-    parts: int
 
 
 def epoch_order(seed, epoch, indices):
@@ -76,7 +58,7 @@ def train_batches(
     batch_size,
     epochs,
     seed,
-    augmentation=augment.NONE,
+    augmentation=NONE,
     view_seed=0,
     views=None,
     logits=None,
@@ -101,7 +83,7 @@ def train_batches(
             at most `lookahead()` steps before its epoch. Defaults to None: no logits.
         initial_epoch: first epoch. Defaults to 0.
         initial_step: first step (batch) of the first epoch. Defaults to 0.
-        share: a `Share` of each batch, read without the rest. Defaults to None: all of it.
+        share: a `shares.Share` of each batch, read without the rest. Defaults to None: all of it.
 
     Returns:
         tf.data.Dataset of dicts: "index" int64 (b,), "view" int64 (b,), "image" uint8 (b, height,
@@ -122,7 +104,7 @@ def train_batches(
     def plan(epoch):
         view = view_of(epoch, views)
         rows = epoch_order(seed, int(epoch), positions)
-        parameters = augment.view_parameters(augmentation, view_seed, view, len(split))
+        parameters = augmentation.parameters(view_seed, view, len(split))
         return rows, indices[rows], parameters[indices[rows]], np.int64(view)
 
     def epoch_batches(epoch):
@@ -139,14 +121,14 @@ def train_batches(
     return _in_parallel(stream, record, total, share)
 
 
-def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE, share=None):
+def eval_batches(split, indices=None, *, batch_size, augmentation=NONE, share=None):
     """Builds one pass in the order of `indices` under evaluation preprocessing.
 
     Args:
         split: a `Split`.
         indices: integer array (n,) of examples. Defaults to all, in index order.
         batch_size: examples per batch; the last may be smaller.
-        augmentation: the recipe's `Augmentation`; only its centre crop acts here.
+        augmentation: the recipe's `Augmentation`; only what is not random in it acts here.
         share: as for `train_batches`.
 
     Returns:
@@ -161,7 +143,7 @@ def eval_batches(split, indices=None, *, batch_size, augmentation=augment.NONE, 
     return _one_pass(indices, batch_size, lambda index: read(index, None), share)
 
 
-def view_batches(split, indices=None, *, batch_size, view, augmentation=augment.NONE, view_seed=0):
+def view_batches(split, indices=None, *, batch_size, view, augmentation=NONE, view_seed=0):
     """Builds one pass in the order of `indices` under one view of each example.
 
     Args:
@@ -181,29 +163,8 @@ def view_batches(split, indices=None, *, batch_size, view, augmentation=augment.
 
     indices = _checked_indices(split, indices, batch_size)
     read = _reader(split, augmentation)
-    parameters = tf.constant(augment.view_parameters(augmentation, view_seed, view, len(split)))
+    parameters = tf.constant(augmentation.parameters(view_seed, view, len(split)))
     return _one_pass(indices, batch_size, lambda index: read(index, tf.gather(parameters, index)))
-
-
-def cut(batches, share):
-    """Cuts each batch into the parts of a `Share`, one element each; None leaves it whole."""
-    import tensorflow as tf
-
-    if share is None:
-        return batches
-
-    def parts(batch):
-        def part(number):
-            def rows(column):
-                count = tf.shape(column, out_type=tf.int64)[0]
-                of = share.parts
-                return column[number * count // of : (number + 1) * count // of]
-
-            return tf.nest.map_structure(rows, batch)
-
-        return tf.data.Dataset.range(share.first, share.stop).map(part)
-
-    return batches.flat_map(parts)
 
 
 def _planned_batches(plan, epoch, first, batch_size, logits):
@@ -216,7 +177,7 @@ def _planned_batches(plan, epoch, first, batch_size, logits):
     types = (tf.int64,) * 4
     rows, index, parameters, view = tf.numpy_function(plan, [epoch], types, stateful=False)
     rows, index = tf.ensure_shape(rows, [None]), tf.ensure_shape(index, [None])
-    parameters, view = tf.ensure_shape(parameters, [None, 3]), tf.ensure_shape(view, [])
+    parameters, view = tf.ensure_shape(parameters, [None, None]), tf.ensure_shape(view, [])
     span = _CHUNK * batch_size
 
     def chunk_batches(begin):
@@ -251,7 +212,7 @@ def _in_parallel(stream, record, total, share):
     import tensorflow as tf
 
     total *= 1 if share is None else share.stop - share.first
-    stream = cut(stream, share)
+    stream = shares.cut(stream, share)
     stream = stream.map(record, num_parallel_calls=_parallel_calls(), deterministic=True)
     stream = stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(_PREFETCH)
     # The autotuner's thread sleeps up to a minute, and an iterator cannot end before it wakes up.
@@ -292,25 +253,22 @@ def _reader(split, augmentation, evaluation=False):
     """Returns the function from a batch's indices and parameters to its images and labels."""
     import tensorflow as tf
 
-    images, resize = split.images, augmentation.resized_crop is not None
-    if None in images.shape and not resize:
+    images = split.images
+    shape = augmentation.output_shape(images.shape)
+    if None in shape:
         raise DataError(
             "Images of varying size need an augmentation with `resized_crop`. "
             f"Received: {augmentation}"
         )
-    shape = (None, *augmentation.output_shape(images.shape))
     labels = tf.constant(split.labels, dtype=tf.int32)
     images.bind()
 
     def read(index, parameters):
-        if resize and evaluation:
-            batch = augment.centre_crops(augmentation, images, index)
-        elif resize:
-            batch = augment.resized_crops(augmentation, images, index, parameters)
-        else:
-            batch = images.batch(index)
-            if not evaluation:
-                batch = augment.crop_and_flip(augmentation, batch, parameters)
-        return {"image": tf.ensure_shape(batch, shape), "label": tf.gather(labels, index)}
+        batch = (
+            augmentation.evaluation(images, index)
+            if evaluation
+            else augmentation.views(images, index, parameters)
+        )
+        return {"image": tf.ensure_shape(batch, (None, *shape)), "label": tf.gather(labels, index)}
 
     return read

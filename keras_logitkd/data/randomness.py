@@ -7,11 +7,13 @@ is fixed by its definition: neither the NumPy version nor the platform changes i
 
 import numpy as np
 
+from keras_logitkd.storage import hashing
+
 # Each purpose reads its own part of the counter space, so that equal seeds never share numbers.
 ORDER, VIEW, HOLD_OUT, SAMPLE, NOISE = range(5)
 
 
-def words(purpose, seed, number, count):
+def words(purpose, seed, number, count, stream=0):
     """Draws 64-bit words; the word at position i does not depend on how many are drawn.
 
     Args:
@@ -19,13 +21,24 @@ def words(purpose, seed, number, count):
         seed: integer, taken modulo 2**64.
         number: integer >= 0, such as the epoch or the view.
         count: how many words.
+        stream: integer below 2**64; one purpose may have several. Defaults to 0.
 
     Returns:
         uint64 array of shape (count,).
     """
     key = np.array([int(seed) % 2**64, int(number) % 2**64], dtype=np.uint64)
-    counter = np.array([0, 0, 0, purpose], dtype=np.uint64)
+    counter = np.array([0, 0, stream, purpose], dtype=np.uint64)
     return np.random.Philox(key=key, counter=counter).random_raw(count)
+
+
+def stream(name):
+    """Returns the number of the stream that has a name."""
+    return int(hashing.of(name)[:16], 16)
+
+
+def view_words(seed, view, count):
+    """Returns uint64 (count, 3), what crops (0, 1) and mirror images (2) have been drawn from."""
+    return words(VIEW, seed, view, count * 3).reshape(count, 3)
 
 
 def uniforms(raw):

@@ -11,6 +11,7 @@ from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.batch import Batch
 from keras_logitkd.distiller.class_weight import fold_class_weight
 from keras_logitkd.distiller.epochs import follow_epochs
+from keras_logitkd.distiller.terms import FeatureTerm, LogitTerm, total_of
 from keras_logitkd.features import terms as feature_terms
 from keras_logitkd.networks import replicas
 from keras_logitkd.networks.inference import Ensemble
@@ -87,7 +88,7 @@ class Distiller(keras.Model):
         self.trains = trains
         self.distillation_loss = compatibility.distillation_loss(distillation_loss, self.features)
         # In a plain object, as the teacher: it shares the student's layers.
-        self._feature_terms = feature_terms.make(
+        self._networks = feature_terms.make(
             self.features, student, trains, self.alpha and self.distillation_loss
         )
         self.set_teacher(teacher)
@@ -99,7 +100,7 @@ class Distiller(keras.Model):
 
     @classmethod
     def for_stage(cls, stage, teacher, student):
-        """Returns the `Distiller` of a `features.stages.Stage`; raises as the constructor does."""
+        """Returns the distiller of a `Stage`. Arguments and errors are those of the class."""
         return cls(
             teacher,
             student,
@@ -121,8 +122,7 @@ class Distiller(keras.Model):
             compatibility.check_teacher(model, self.student)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
         self._teacher = Ensemble(models) if models else None
-        if self._feature_terms is not None:
-            self._feature_terms.set_teacher(models)
+        self._networks.set_teacher(models)
         # Steps compiled for another teacher would go on with it.
         self.train_function = self.test_function = None
 
@@ -173,9 +173,7 @@ class Distiller(keras.Model):
     @property
     def trained_variables(self):
         """The variables that a step changes by their gradients."""
-        if self._feature_terms is None:
-            return self.trainable_weights
-        return self._feature_terms.trained_variables
+        return self._networks.trained_variables
 
     @property
     def _averages(self):
@@ -186,8 +184,7 @@ class Distiller(keras.Model):
     def train_step(self, data):
         """One update of the student: one forward pass of each network, one backward pass."""
         batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
-        if self._feature_terms is not None:
-            self._feature_terms.check_targets(batch)
+        self._networks.check_targets(batch)
         with tf.GradientTape() as tape:
             self._run_student(batch, training=True)
             terms = self._terms(batch, training=True)
@@ -252,42 +249,36 @@ class Distiller(keras.Model):
         """The batch with what the teacher says of it."""
         batch = Batch.of(x, y, sample_weight)
         if batch.teacher_logits is None and self._teacher is not None:
-            if self._feature_terms is None or not self._feature_terms.teachers:
-                batch.teacher_logits = self._teacher(x)
+            if self._networks.teachers:
+                self._networks.teach(batch)
             else:
-                self._feature_terms.teach(batch)
+                batch.teacher_logits = self._teacher(x)
         return batch
 
     def _run_student(self, batch, training):
-        if self._feature_terms is None or not self._feature_terms.applies(batch):
-            batch.student_logits = self(batch.inputs, training=training)
+        if self._networks.applies(batch):
+            self._networks.learn(batch, training)
         else:
-            self._feature_terms.learn(batch, training)
+            batch.student_logits = self(batch.inputs, training=training)
 
     def _terms(self, batch, training):
         """The total loss and its parts: scalars, to be summed over the replicas."""
-        weights = {"hard_loss": 1.0 - self.alpha, "distillation_loss": self.alpha}
-        if self.distillation_loss is None or (batch.teacher_logits is None and not training):
-            del weights["distillation_loss"]
-            weights["hard_loss"] = 1.0 if self.distillation_loss else weights["hard_loss"]
-        terms = {}
-        if batch.label is not None and batch.student_logits is not None:
-            terms["hard_loss"] = self.loss(batch.label, batch.student_logits, batch.sample_weight)
-        if batch.teacher_logits is not None and "distillation_loss" in weights:
-            terms["distillation_loss"] = self.distillation_loss(
-                batch.teacher_logits, batch.student_logits, batch.sample_weight
-            )
-        missing = [name for name, weight in weights.items() if weight and name not in terms]
-        if missing:
-            raise ValueError(_MISSING_TARGETS[missing[0]].format(alpha=self.alpha))
-        total = sum(weight * terms[name] for name, weight in weights.items() if weight)
-        if batch.student_taps is not None:
-            terms |= self._feature_terms.values(batch)
-            total += sum(method.weight * terms[method.name] for method in self.features)
+        on_logits = self._logit_terms(batch.teacher_logits is not None or training)
+        groups = (on_logits, [FeatureTerm(method) for method in self.features])
+        total, terms = total_of(groups, batch)
         if self.losses:
             penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
             total = total + penalty / replicas.count()
         return {"loss": total, **terms}
+
+    def _logit_terms(self, is_taught):
+        """The terms on logits; without a teacher's an evaluation is by the hard loss."""
+        alpha, soft = self.alpha, self.distillation_loss
+        hard_weight = 1.0 if soft and not is_taught else 1.0 - alpha
+        terms = [LogitTerm("hard_loss", hard_weight, self.loss, "label", alpha)]
+        if soft and is_taught:
+            terms.append(LogitTerm("distillation_loss", alpha, soft, "teacher_logits", alpha))
+        return terms
 
     def _log(self, batch, terms):
         """Updates the metrics and returns those that this batch has the data for."""
@@ -307,12 +298,3 @@ class Distiller(keras.Model):
         logs = self.compute_metrics(batch.inputs, batch.label, student_logits, batch.sample_weight)
         own = {*feature_terms.LOGGED, *(method.name for method in self.features)}
         return {name: logs[name] for name in logs if name in seen or name not in own}
-
-
-_MISSING_TARGETS = {
-    "hard_loss": "With alpha={alpha} the hard loss needs labels. Received: targets without labels",
-    "distillation_loss": (
-        "With alpha={alpha} distillation needs a teacher: pass one to Distiller, or targets "
-        '{{"label": ..., "teacher_logits": ...}}. Received: neither'
-    ),
-}

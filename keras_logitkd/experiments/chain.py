@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.features.objective import HARD
 from keras_logitkd.runs.inputs.teachers import is_file
 from keras_logitkd.runs.spec.cell import Cell
 
@@ -13,7 +14,7 @@ class Link:
 
     Args:
         model: zoo name; for the first link also .keras files or several, separated by commas.
-        loss: as `losses.get` reads it; None for the first link.
+        loss: text of an objective; None for the first link.
     """
 
     model: str
@@ -64,7 +65,7 @@ def chain_entries(first, links, seeds, views=None):
     """
     if not seeds:
         raise ValueError("`seeds` must not be empty. Received: none")
-    entries = [Entry(f"1 {cell.model}", "ce", cell) for cell in first if isinstance(cell, Cell)]
+    entries = [Entry(f"1 {cell.model}", HARD, cell) for cell in first if isinstance(cell, Cell)]
     for seed in seeds:
         teachers = first
         for place, link in enumerate(links, start=2):

@@ -3,10 +3,10 @@
 import dataclasses
 import math
 
-from keras_logitkd import features, losses
 from keras_logitkd.analysis import plots
 from keras_logitkd.experiments.sweep import Entry
-from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.features.objective import of_column
+from keras_logitkd.runs.spec.cell import Cell, cell_of
 
 TEACHER = "teacher"
 MEASURES = {
@@ -39,6 +39,7 @@ def noise_entries(student, teachers, noises, columns, seeds, views=None):
             raise ValueError(f"`{name}` must not be empty. Received: none")
     entries = []
     for noise in noises:
+        common = {"noise": noise, "views": views}
         taught = tuple(
             dataclasses.replace(member, noise=noise) if isinstance(member, Cell) else member
             for member in teachers
@@ -49,7 +50,7 @@ def noise_entries(student, teachers, noises, columns, seeds, views=None):
             if isinstance(member, Cell)
         ]
         entries += [
-            Entry(noise.label, column, _student(student, column, taught, noise, seed, views))
+            Entry(noise.label, column, cell_of(column, student, taught, seed=seed, **common))
             for column in columns
             for seed in seeds
         ]
@@ -68,14 +69,7 @@ def draw(frame, summary, title):
     return plots.curves(lines, title=title, panel_title="label noise")
 
 
-def _student(model, column, teachers, noise, seed, views):
-    taught = {} if column == "ce" else {"teachers": teachers, "loss": column}
-    return Cell(model, **taught, seed=seed, noise=noise, views=views)
-
-
 def _temperature(column):
     """The temperature of a column, nan where it has none."""
-    try:
-        return getattr(losses.get(features.parse(column)[0] or "mse"), "temperature", math.nan)
-    except ValueError:  # hard labels, a teacher
-        return math.nan
+    found = of_column(column)
+    return math.nan if found is None or found.temperature is None else found.temperature

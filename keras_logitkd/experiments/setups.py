@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_logitkd import zoo
 from keras_logitkd.runs.inputs.teachers import is_file
-from keras_logitkd.runs.spec.cell import Cell
+from keras_logitkd.runs.spec.cell import Cell, cell_of
 from keras_logitkd.runs.spec.recipes import Recipe
 
 SCALES = ("smoke", "small", "paper")
@@ -78,10 +78,7 @@ class Setup:
             model: zoo name. Defaults to the setup's student.
             **fields: other fields of the `Cell`.
         """
-        model = model or self.student
-        if column == "ce":
-            return Cell(model, **fields)
-        return Cell(model, tuple(teachers), column, **fields)
+        return cell_of(column, model or self.student, teachers, **fields)
 
 
 # Minutes in all: it shows that everything works, and decides nothing.

@@ -1,17 +1,13 @@
 """Processes that run cells, one at a time each, and are replaced when they die."""
 
 import json
-import os
 import pathlib
 import queue
 import subprocess
 import sys
-import time
 
 from keras_logitkd.experiments.cell_order import Failure
-from keras_logitkd.processes import interrupts
-
-_PATIENCE = 60.0  # seconds in which a worker has to finish its step and its checkpoint
+from keras_logitkd.processes import launcher
 
 
 class WorkerPool:
@@ -29,13 +25,11 @@ class WorkerPool:
         self._config = workspace_config
         self._idle = queue.SimpleQueue()
         self._all = []
-        threads = str(max(1, (os.cpu_count() or 1) // size))
-        self._environment = {
-            **os.environ,
-            "TF_NUM_INTRAOP_THREADS": threads,
+        threads = launcher.share(size)
+        self._variables = {
+            launcher.THREADS: threads,
             "TF_NUM_INTEROP_THREADS": threads,
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            interrupts.PARENT: str(os.getpid()),
         }
         self.log_file = pathlib.Path(workspace_config["runs_dir"]) / ".workers.log"
         for _ in range(size):
@@ -43,20 +37,10 @@ class WorkerPool:
 
     def __enter__(self):
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self.log_file.open("ab")
         return self
 
     def __exit__(self, *error):
-        for worker in self._all:
-            worker.terminate()
-        deadline = time.monotonic() + _PATIENCE
-        for worker in self._all:
-            try:
-                worker.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
-        self._log.close()
+        launcher.stop(self._all)
 
     def run(self, cell):
         """Runs a cell in a free process. Returns its result, a dict, or a `Failure`."""
@@ -68,20 +52,19 @@ class WorkerPool:
         finally:
             self._idle.put(worker)
         if reply is None:
-            how = interrupts.ending(worker.wait())
-            return Failure(f"its process ended with {how}; see {self.log_file}")
+            worker.wait()
+            return Failure(f"its process ended with {worker.ending}; see {self.log_file}")
         return Failure(reply["failure"]) if "failure" in reply else reply["result"]
 
     def _start(self):
-        worker = subprocess.Popen(
+        worker = launcher.Child(
             # -P: a file of the user's that is called like a module stays out of the way.
             [sys.executable, "-P", "-m", "keras_logitkd.experiments.worker"],
+            self._variables,
+            self.log_file,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=self._environment,
             text=True,
-            process_group=0,  # Ctrl-C is for this process, which tells its workers.
         )
         self._all.append(worker)
         _ask(worker, {"workspace": self._config})

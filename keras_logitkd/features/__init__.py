@@ -3,7 +3,8 @@
 Importing this imports neither Keras nor TensorFlow: the names are known before that.
 """
 
-from keras_logitkd.features.objective import check, stages_of
-from keras_logitkd.features.registry import METHODS, get, options_of, parse, split_list
+from keras_logitkd.features.objective import Objective
+from keras_logitkd.features.registry import METHODS, get
+from keras_logitkd.losses.grammar import options_of, split_list
 
-__all__ = ["METHODS", "check", "get", "options_of", "parse", "split_list", "stages_of"]
+__all__ = ["METHODS", "Objective", "get", "options_of", "split_list"]

@@ -44,6 +44,11 @@ class Stage:
         return any(method.needs_teacher for method in self.features)
 
     @property
+    def needs_labels(self):
+        """Whether the targets must have labels."""
+        return self.alpha != 1 or any(method.needs_labels for method in self.features)
+
+    @property
     def needs_indices(self):
         """Whether the targets must have the index of each example."""
         return any(method.needs_indices for method in self.features)

@@ -1,4 +1,4 @@
-"""The feature terms of a Distiller: which networks run, on what, and what comes out."""
+"""The networks of a Distiller with feature methods: which run, on what, and what comes out."""
 
 import tensorflow as tf
 from keras import ops
@@ -35,7 +35,7 @@ def get_all(features):
 
 
 def make(methods, student, trains, logit_term):
-    """Returns the `FeatureTerms` of a Distiller, or None where there are no methods.
+    """Returns the `FeatureTerms` of a Distiller, which may have no methods.
 
     Args:
         methods: list of `FeatureMethod`.
@@ -46,12 +46,8 @@ def make(methods, student, trains, logit_term):
     Raises:
         ValueError: As `FeatureTerms` does, or if a method has stages and `trains` is None.
     """
-    if not methods:
-        if trains not in (None, "all"):
-            raise ValueError(
-                f"`trains` other than all needs `features`. Received: trains={trains!r}"
-            )
-        return None
+    if not methods and trains not in (None, "all"):
+        raise ValueError(f"`trains` other than all needs `features`. Received: trains={trains!r}")
     staged = [method.name for method in methods if method.preparation()]
     if trains is None and staged:
         raise ValueError(
@@ -65,7 +61,7 @@ class FeatureTerms:
     """The networks with their taps, and the terms over them.
 
     Args:
-        methods: List of `FeatureMethod`, at least one.
+        methods: List of `FeatureMethod`; without any, nothing is tapped.
         student: The student.
         trains: See `Stage`.
         needs_logits: Whether the loss has a term on the logits of both networks.
@@ -140,7 +136,7 @@ class FeatureTerms:
                 f"{name} needs the teacher itself beside the student. Received: "
                 + ('targets with "teacher_logits"' if stored else "teacher=None")
             )
-        if batch.teacher_logits is None:
+        if self.methods and batch.teacher_logits is None:
             raise ValueError(f"{self.methods[0].name} needs a teacher. Received: teacher=None")
         for attribute, key in (("needs_labels", "label"), ("needs_indices", "index")):
             names = [method.name for method in self.methods if getattr(method, attribute)]
@@ -151,16 +147,20 @@ class FeatureTerms:
                 )
 
     def applies(self, batch):
-        """Whether the batch has what all methods need."""
+        """Whether there are methods, and the batch has what all of them need."""
         has = {
             "needs_teacher": batch.teacher_taps is not None,
             "needs_labels": batch.label is not None,
             "needs_indices": batch.index is not None,
         }
-        return batch.teacher_logits is not None and all(
-            known or not getattr(method, need)
-            for need, known in has.items()
-            for method in self.methods
+        return (
+            bool(self.methods)
+            and batch.teacher_logits is not None
+            and all(
+                known or not getattr(method, need)
+                for need, known in has.items()
+                for method in self.methods
+            )
         )
 
     def teach(self, batch):
@@ -198,20 +198,6 @@ class FeatureTerms:
         batch.student_taps = dict(outputs)
         batch.student_logits = batch.student_taps.pop("logits", None)
 
-    def values(self, batch):
-        """Returns the terms of a batch by name, scalars to be summed over the replicas."""
-        return {method.name: self._value(method, batch) for method in self.methods}
-
-    def _value(self, method, batch):
-        teacher = method.teacher_features(batch)
-        student = [ops.cast(batch.student_taps[name], "float32") for name in method.student_taps]
-        value = method.loss(teacher, student, batch)
-        if len(value.shape):
-            if batch.sample_weight is not None:
-                value = value * ops.cast(ops.reshape(batch.sample_weight, (-1,)), value.dtype)
-            value = ops.mean(value)
-        return value / tf.distribute.get_strategy().num_replicas_in_sync
-
     def _build(self, method, teacher):
         """Makes the auxiliary layers of a method for the shapes of its taps."""
         pairs = [(self._student, method.student_taps), (teacher, method.teacher_taps)]
@@ -220,6 +206,18 @@ class FeatureTerms:
             for model, taps in pairs
         ]
         method.build(*shapes)
+
+
+def value_of(method, batch):
+    """Returns the term of a method, a scalar to be summed over the replicas."""
+    teacher = method.teacher_features(batch)
+    student = [ops.cast(batch.student_taps[name], "float32") for name in method.student_taps]
+    value = method.loss(teacher, student, batch)
+    if len(value.shape):
+        if batch.sample_weight is not None:
+            value = value * ops.cast(ops.reshape(batch.sample_weight, (-1,)), value.dtype)
+        value = ops.mean(value)
+    return value / tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _teacher(model, taps, statistics):

@@ -4,21 +4,17 @@ Nothing here needs TensorFlow.
 """
 
 import collections
-import contextlib
 import json
 import os
 import re
 import signal
-import socket
-import subprocess
 import tempfile
 import time
 
-from keras_logitkd.processes import interrupts
+from keras_logitkd.processes import launcher
 
 VARIABLE = "TF_CONFIG"
 LOST = 75  # exit code of a launched worker that lost another one: the launcher says which
-_ADDRESS = "127.0.0.1"
 _PATIENCE = 10.0  # seconds in which a process has to end
 _JOBS = ("chief", "worker")
 _DEVICES = re.compile(r"auto|cpu(:[1-9]\d?)?|gpu(:\d+(,\d+)*)?")
@@ -103,28 +99,17 @@ _PASSED = (signal.SIGINT, signal.SIGTERM)
 
 class _Team:
     def __init__(self, command, workers, logs):
-        self._logs = [os.path.join(logs, str(rank)) for rank in range(workers)]
-        addresses = [f"{_ADDRESS}:{port}" for port in _free_ports(workers)]
+        addresses = [f"{launcher.ADDRESS}:{port}" for port in launcher.free_ports(workers)]
+        threads = os.environ.get(launcher.THREADS, launcher.share(workers))
         self._processes = []
-        for rank, log in enumerate(self._logs):
+        for rank in range(workers):
             own = {"type": "worker", "index": rank}
-            environment = {
-                "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // workers)),
-                **os.environ,
+            variables = {
+                launcher.THREADS: threads,
                 VARIABLE: json.dumps({"cluster": {"worker": addresses}, "task": own}),
-                interrupts.PARENT: str(os.getpid()),
             }
-            with open(log, "w") as output:
-                self._processes.append(
-                    subprocess.Popen(  # noqa: S603 (our own command line)
-                        command,
-                        env=environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=None if rank == 0 else output,
-                        stderr=None if rank == 0 else output,
-                        start_new_session=True,  # an interruption is for the launcher alone
-                    )
-                )
+            log = os.path.join(logs, str(rank)) if rank else None
+            self._processes.append(launcher.Child(command, variables, log))
 
     def wait(self):
         chief = self._processes[0]
@@ -141,7 +126,7 @@ class _Team:
         if code < 0:
             raise WorkerLostError(
                 f"The chief of {len(self._processes)} workers ended with "
-                f"{interrupts.ending(code)}; the others were ended, too. "
+                f"{chief.ending}; the others were ended, too. "
                 "Run it again with --resume to go on"
             )
         return code
@@ -151,36 +136,17 @@ class _Team:
             return WorkerLostError("A worker was lost. Run it again with --resume to go on")
         return WorkerLostError(
             f"Worker {rank} of {len(self._processes)} ended with "
-            f"{interrupts.ending(self._processes[rank].returncode)}; the others were ended, too. "
-            f"Run it again with --resume to go on. It last said: {self._said(rank)}"
+            f"{self._processes[rank].ending}; the others were ended, too. "
+            f"Run it again with --resume to go on. It last said: {self._processes[rank].said}"
         )
 
     def signal(self, number, frame):
         self._processes[0].send_signal(number)
 
     def stop(self):
-        """Ends the processes; when the chief has finished, the others are about to end as well."""
+        """Ends the processes; when the chief has finished, the others are about to end as well.
+
+        Nothing is lost: the chief's files are whole at any moment.
+        """
         patience = _PATIENCE if self._processes[0].poll() == 0 else 0.0
-        deadline = time.monotonic() + patience
-        for process in self._processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            process.kill()  # Nothing is lost: the chief's files are whole at any moment.
-            process.wait()
-
-    def _said(self, rank):
-        with open(self._logs[rank], errors="replace") as log:
-            lines = log.read().strip().splitlines()
-        return lines[-1] if lines else "nothing"
-
-
-def _free_ports(count):
-    """Ports that are free now; all are held until the last is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((_ADDRESS, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        launcher.stop(self._processes, patience, ask=False)

@@ -13,8 +13,6 @@ import time
 PARENT = "LOGITKD_PARENT"  # environment variable of processes that work for another one
 STOP_PATIENCE = 60.0  # seconds in which a process has to finish its step and its checkpoint
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Linux's OOM killer sends the first; TensorFlow ends with the others where it finds no memory.
-_NO_MEMORY = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -84,14 +82,6 @@ def end_with_parent():
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def ending(code):
-    """Says how another process ended, whose `returncode` is given."""
-    if code >= 0:
-        return f"exit code {code}"
-    number = signal.Signals(-code)
-    return f"signal {number.name}{' (too little memory?)' if number in _NO_MEMORY else ''}"
 
 
 def requested():

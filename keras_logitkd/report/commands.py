@@ -3,8 +3,9 @@
 import dataclasses
 import shlex
 
-from keras_logitkd import features
 from keras_logitkd.data import catalog
+from keras_logitkd.features import Objective
+from keras_logitkd.losses import grammar
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import teachers
 from keras_logitkd.runs.spec.recipes import recipe_for
@@ -100,13 +101,13 @@ def recipe_options(recipe, dataset):
 
 
 def loss_options(loss):
-    """Returns an objective, as `features.registry` has it, as options."""
-    if features.parse(loss)[1]:
-        return {"loss": loss}
-    if "@" in loss:
+    """Returns the text of an objective as options."""
+    objective = Objective.parse(loss)
+    if objective.stages and not objective.methods:
         return {"loss": "sequential", "stages": loss}
-    name, _, tau = loss.partition(":")
-    return {"loss": name, "tau": tau or None}
+    if objective.argument is None or objective.temperature is None:
+        return {"loss": loss}
+    return {"loss": grammar.name_of(loss), "tau": objective.argument}
 
 
 def teacher_options(settings, directory, dataset):

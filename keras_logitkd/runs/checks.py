@@ -1,6 +1,6 @@
 """What would keep cells from running, found before any of them is trained or written."""
 
-from keras_logitkd import features, losses
+from keras_logitkd.features import Objective
 from keras_logitkd.runs.inputs import teachers
 from keras_logitkd.runs.inputs.models import normalization_of
 from keras_logitkd.runs.inputs.noisy_labels import NoisyLabels
@@ -26,7 +26,7 @@ def check_cells(cells, workspace):
     for noise, recipe in {(cell.noise, cell.recipe) for cell in cells if cell.noise}:
         NoisyLabels.draw(noise, labels, parts[recipe], dataset.num_classes)
     for loss, recipe in {(cell.loss, cell.recipe) for cell in cells if cell.loss}:
-        check_stages(loss, recipe.epochs)
+        Objective.parse(loss).check_epochs(recipe.epochs)
     files = {
         (teacher, cell.recipe.augmentation.output_shape(dataset.image_shape))
         for cell in cells
@@ -35,24 +35,3 @@ def check_cells(cells, workspace):
     }
     for file, shape in files:
         teachers.from_file(file, dataset, shape, workspace.cache)
-
-
-def check_stages(loss, epochs):
-    """Refuses a sequence of losses of which one would never begin.
-
-    Args:
-        loss: an objective, see `features.registry`.
-        epochs: of the run.
-
-    Raises:
-        ValueError: If a stage begins after the last epoch, or if there is no such loss.
-    """
-    stages = losses.get(features.parse(loss)[0] or "mse")
-    if not isinstance(stages, losses.SequentialLoss):
-        return
-    last = max(start for _, start in stages.stages)
-    if last >= epochs:
-        raise ValueError(
-            f"Every stage must begin below the number of epochs, {epochs}. "
-            f"Received: a stage that begins at epoch {last} in {loss}"
-        )

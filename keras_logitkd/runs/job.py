@@ -1,5 +1,7 @@
-"""What one run is made of: it trains its stages, saves the network and measures it."""
+"""One run: found finished, refused, or trained through its stages, saved and measured."""
 
+import contextlib
+import dataclasses
 import functools
 import logging
 import time
@@ -10,13 +12,16 @@ from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
+from keras_logitkd.runs import faults
 from keras_logitkd.runs.checkpointing.guards import StopAtNonFinite
+from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.final_numbers import final_numbers
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
-from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, ViewFiller
 from keras_logitkd.runs.learning_rate import LearningRateDrops, make_optimizer
 from keras_logitkd.runs.run_stages import WholeRun, run_stages
+from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
 from keras_logitkd.runs.stretches import fit_from
 from keras_logitkd.runs.tensorboard import EventWriter
 from keras_logitkd.runs.versions import installed_versions
@@ -25,36 +30,166 @@ from keras_logitkd.storage.atomic import replacing
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
 class Job:
+    """What is to be trained, where, and by whom it is taught.
+
+    Args:
+        settings: a `RunSettings`.
+        workspace: the `Workspace`: the data, and how its runs are done.
+        directory: a `RunDirectory`.
+        teachers: tuple of `Teacher`; they are trained and loaded only if something needs them.
+            Defaults to none.
+    """
+
+    settings: RunSettings
+    workspace: object
+    directory: RunDirectory
+    teachers: tuple = ()
+
+    def run(self, wait=False):
+        """Trains a network, or reports a finished run of the same settings.
+
+        Of several machines, the chief alone writes to the directory, which all must see.
+
+        Args:
+            wait: whether to wait for another process that trains this run. Defaults to False: it
+                is an error.
+
+        Returns:
+            The final numbers, the content of result.json.
+
+        Raises:
+            ValueError: If the directory holds a run with other settings, cannot be written, or
+                another process trains in it.
+            FloatingPointError: If the loss stops being finite.
+            WorkerLostError: If another machine is gone.
+            MemoryError: If there is not enough memory.
+            StorageError: If the directory can no longer be written.
+        """
+        devices = self.workspace.devices
+        with devices.watched():
+            devices.check(self.settings.recipe)
+            if not devices.is_chief:
+                return self._follow()
+            if (result := self._finished()) is not None:
+                devices.from_chief("finished")
+                return result
+            devices.from_chief("prepare")
+            training = Training(self)  # Refuses before anything is written.
+            with self._held(wait):
+                # Another process may have finished it, or begun a run of that name, meanwhile.
+                result = self._finished()
+                devices.from_chief("train" if result is None else "finished")
+                if result is not None:
+                    return result
+                self.directory.start(self.settings.to_config())
+                if not self.workspace.resume:
+                    self.directory.clear()
+                return training.execute()
+
+    def validate(self, epochs=None):
+        """Trains as `run` does, from the last checkpoint on, and never reads the test set.
+
+        The directory, which must exist, gets metrics and checkpoints. For one machine.
+
+        Args:
+            epochs: stops after so many of the recipe's epochs. Defaults to all.
+
+        Returns:
+            The metrics of the last epoch, with the seconds of all epochs as `seconds` and, where
+            the teachers' logits are stored, those of them spent on computing logits as
+            `teacher_seconds`.
+
+        Raises:
+            ValueError: If nothing is held out for validation.
+            FloatingPointError: If the loss stops being finite.
+        """
+        self.workspace.devices.check(self.settings.recipe)
+        training = Training(self)
+        if not len(training.data.validation_indices):
+            raise ValueError(
+                "`validation` must hold out at least one example. "
+                f"Received: validation={self.settings.recipe.validation:g}"
+            )
+        with self._held():
+            seconds = training.train(epochs)
+        metrics = {**training.checkpointer.rows[-1], "seconds": seconds}
+        return metrics | ({"teacher_seconds": training.logits.seconds} if training.stored else {})
+
+    @contextlib.contextmanager
+    def _held(self, wait=False):
+        """Keeps other processes out of the directory, and names it in faults."""
+        batch_size = self.settings.recipe.batch_size
+        with self.directory.locked(wait), faults.named(self.directory.path, batch_size):
+            yield
+
+    def _follow(self):
+        """What other machines do while the chief does `run`: they train with it, write nothing.
+
+        Returns:
+            What the chief wrote.
+        """
+        devices = self.workspace.devices
+        if devices.from_chief() == "prepare":
+            training = Training(self)
+            if devices.from_chief() == "train":
+                training.train()
+                devices.from_chief()  # It has written its result.
+        if (result := self.directory.read_result()) is None:
+            raise ValueError(
+                f"{self.directory.path} must be the same directory on all machines. Received: one "
+                "without the chief's result.json"
+            )
+        return result
+
+    def _finished(self):
+        """The result of the run, or None; ValueError where the directory is of another one."""
+        directory, previous = self.directory, self.directory.read_config()
+        names = previous is not None and differing_settings(self.settings.to_config(), previous)
+        if names:
+            raise ValueError(
+                f"{directory.path} holds a run with other settings ({', '.join(names)}). "
+                "Give another name, or remove it"
+            )
+        result = directory.read_result()
+        if result is None or not directory.model_file(self.settings.kind).is_file():
+            return None
+        _log.info("%s is finished already", directory.name)
+        return result
+
+
+class Training:
     """The parts of one run that is not finished yet.
 
     Args:
-        settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps, devices: as for
-            `fit.run`.
+        job: a `Job`.
 
     Raises:
         ValueError: If the settings do not fit the data.
     """
 
-    def __init__(
-        self, settings, dataset, directory, teachers, cache, callbacks, checkpoint_steps, devices
-    ):
-        self.settings = settings
-        self.recipe = settings.recipe
-        self.directory = directory
-        self.callbacks = callbacks
-        self.devices = devices
-        self.checkpointer = devices.checkpointer(directory, checkpoint_steps)
-        with devices.scope():  # the methods' variables
-            self.stages = run_stages(settings)
-        self.data = RunData(settings, dataset)
-        self.network = devices.place(
-            lambda: build_network(settings.model, dataset, self.recipe, settings.seed)
+    def __init__(self, job):
+        workspace, self.settings = job.workspace, job.settings
+        self.recipe = self.settings.recipe
+        self.directory = job.directory
+        self.devices = workspace.devices
+        self.checkpointer = self.devices.checkpointer(self.directory, workspace.checkpoint_steps)
+        with self.devices.scope():  # the methods' variables
+            self.stages = run_stages(self.settings)
+        self.data = RunData(self.settings, workspace.dataset)
+        self.network = self.devices.place(
+            lambda: build_network(
+                self.settings.model, workspace.dataset, self.recipe, self.settings.seed
+            )
         )
         self.logits = None
-        if teachers:
-            indices = self.data.train_indices
-            self.logits = TeacherLogits(teachers, dataset, indices, settings, cache)
+        if job.teachers:
+            self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
+        self.progress = []
+        if workspace.progress is not None and self.devices.is_chief:
+            label = f"{self.settings.model} {self.settings.objective}"
+            self.progress = [workspace.progress(label, len(self.data.train_indices))]
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
@@ -86,7 +221,7 @@ class Job:
         main = self.stages[-1]
         epochs = main.recipe.epochs if epochs is None else epochs
         events = [self.events] if self.devices.is_chief else []
-        callbacks = [StopAtNonFinite(), self.checkpointer, *events, *self.callbacks]
+        callbacks = [StopAtNonFinite(), self.checkpointer, *events, *self.progress]
         whole = WholeRun(callbacks, main.first_epoch + epochs)
         started = time.monotonic()
         for stage in self.stages:
@@ -110,10 +245,10 @@ class Job:
             self.checkpointer.restore(distiller)
         if start[0] >= epochs and not stage.is_main:
             return
+        validation = None
         with self.devices.chief_first():
             if store is not None:
                 self.logits.fill_for(start[0])
-            validation = None
             if stage.is_main:
                 held_out = functools.partial(self.data.validation_batches, self.logits)
                 validation = self.devices.batches(held_out)
@@ -122,6 +257,7 @@ class Job:
             places = (store, epoch, step, stage.recipe.epochs, stage.stage.needs_indices)
             return self.devices.batches(functools.partial(self.data.train_batches, *places))
 
+        filler = [] if store is None else [ViewFiller(self.logits, self.devices)]
         with interrupts.handling(), interrupts.finishing():
             fit_from(
                 distiller,
@@ -129,13 +265,9 @@ class Job:
                 epochs,
                 self.data.steps_per_epoch,
                 batches,
-                [
-                    LearningRateDrops(stage.recipe),
-                    *([_ViewFiller(self.logits, self.devices)] if store is not None else []),
-                    whole,
-                ],
-                validation,
-                self.data.validation_steps,
+                callbacks=[LearningRateDrops(stage.recipe), *filler, whole],
+                validation_data=validation,
+                validation_steps=self.data.validation_steps,
             )
 
     def _compiled(self, stage, store):
@@ -164,16 +296,3 @@ class Job:
     def stored(self):
         """Whether the training reads its teachers' logits from a store."""
         return any(self._store_of(stage) is not None for stage in self.stages)
-
-
-class _ViewFiller(keras.callbacks.Callback):
-    """Has the views filled that an epoch, and the stream ahead of it, read."""
-
-    def __init__(self, logits, devices):
-        super().__init__()
-        self.logits = logits
-        self.devices = devices
-
-    def on_epoch_begin(self, epoch, logs=None):
-        with interrupts.interruptible(), self.devices.chief_first():
-            self.logits.fill_for(epoch)

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from keras_logitkd import features
+from keras_logitkd.features import Objective
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.runs.spec.recipes import Recipe
 
@@ -55,12 +55,8 @@ def run_stages(settings):
     if settings.loss is None:
         stages = [Stage("main", "mse", 0.0)]
     else:
-        stages = features.stages_of(
-            settings.loss,
-            settings.alpha,
-            recipe.epochs,
-            seed=settings.seed,
-            weight_decay=recipe.weight_decay,
+        stages = Objective.parse(settings.loss, settings.alpha).training(
+            recipe.epochs, seed=settings.seed, weight_decay=recipe.weight_decay
         )
     found, first = [], 0
     for stage in stages:

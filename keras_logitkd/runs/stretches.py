@@ -3,16 +3,7 @@
 import keras
 
 
-def fit_from(
-    model,
-    position,
-    epochs,
-    steps,
-    batches,
-    callbacks,
-    validation_data=None,
-    validation_steps=None,
-):
+def fit_from(model, position, epochs, steps, batches, callbacks, **validation):
     """Trains from a position on as if there had been no break before it.
 
     Where it lies inside an epoch, Keras needs one `fit` for the rest of that epoch and another for
@@ -25,18 +16,11 @@ def fit_from(
         steps: of an epoch; integer.
         batches: function from (epoch, step) to the dataset that begins there and runs to the end.
         callbacks: list of `keras.callbacks.Callback`.
-        validation_data: dataset that each epoch ends with. Defaults to None.
-        validation_steps: its batches. Defaults to None: what its cardinality says.
+        **validation: `validation_data`, which each epoch ends with, and `validation_steps`.
     """
     epoch, step = position
     once = _OneTraining(callbacks, model=model, epochs=epochs, steps=steps)
-    arguments = {
-        "callbacks": once,
-        "validation_data": validation_data,
-        "validation_steps": validation_steps,
-        "shuffle": False,
-        "verbose": 0,
-    }
+    arguments = {"callbacks": once, "shuffle": False, "verbose": 0, **validation}
     if step:
         once.skipped, once.is_last = step, epoch + 1 >= epochs
         model.fit(

@@ -10,7 +10,8 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from keras_logitkd import features, losses
+from keras_logitkd.features import Objective
+from keras_logitkd.features.objective import HARD
 
 FINAL = "final/"  # prefix of the numbers of result.json, apart from those of the epochs
 _NO_HYPERPARAMETERS = ("kind", "recipe", "data_dir", "noise")
@@ -72,12 +73,11 @@ def hyperparameters(settings):
     """
     config = settings.to_config()
     values = {name: config[name] for name in config if name not in _NO_HYPERPARAMETERS}
-    values = {**config["recipe"], **values, "loss": settings.loss or "ce"}
+    values = {**config["recipe"], **values, "loss": settings.loss or HARD}
     if settings.noise:
         values["noise"] = settings.noise.label
     if settings.loss:
-        logit_loss = features.parse(settings.loss)[0] or "mse"
-        temperature = getattr(losses.get(logit_loss), "temperature", None)
+        temperature = Objective.parse(settings.loss).temperature
         values["temperature"] = None if temperature == float("inf") else temperature
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)

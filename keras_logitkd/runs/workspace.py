@@ -7,12 +7,13 @@ from collections.abc import Callable
 from keras_logitkd import zoo
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.distribution.devices import ONE_DEVICE, Devices, open_devices
 from keras_logitkd.runs.inputs import teachers as teachers_by_name
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
 from keras_logitkd.runs.spec.settings import RunSettings
@@ -35,7 +36,9 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """Data, recipe, seed and place that several runs share.
+    """What several runs share: their data, what cells leave open, and how runs are done.
+
+    A `Job` gets it whole; what of it a run depends on is written in the run's `RunSettings`.
 
     Args:
         dataset: a `Dataset`.
@@ -46,9 +49,11 @@ class Workspace:
         data_dir: where the dataset came from, for the record.
         cache: a `LogitCache` for the teachers' logits. Defaults to None: teachers run in the step.
         resume: whether unfinished runs are continued. Defaults to False: they begin again.
-        checkpoint_steps: as for `fit.run`. Defaults to None: by time.
+        checkpoint_steps: a checkpoint follows so many steps within an epoch, besides the one at
+            its end. Defaults to None: ten minutes after the last one, on several machines only at
+            the end of epochs.
         progress: function from a run's label and its number of training examples to a Keras
-            callback. Defaults to None: silence.
+            callback; the chief of several machines calls it. Defaults to None: silence.
         devices: the `Devices` that runs are trained on. Defaults to one.
     """
 
@@ -109,12 +114,17 @@ class Workspace:
             A `Run`.
 
         Raises:
-            ValueError: As `fit.run` and `teachers.from_file` do.
+            ValueError: As `Job.run` and `teachers.from_file` do.
         """
+        job = self.job(cell, name)
+        return Run(job.directory, job.run(wait), job.teachers)
+
+    def job(self, cell, name=None):
+        """Returns the `Job` of a cell, nothing of it done. Arguments are those of `run`."""
         teachers = self.teachers(cell)
         settings = self.settings(cell, teachers)
         directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
-        return Run(directory, self._train(settings, directory, teachers, wait), teachers)
+        return Job(settings, self, directory, teachers)
 
     def train(self, model, name=None):
         """Trains a zoo model on hard labels. Arguments, result and errors are those of `run`."""
@@ -126,7 +136,7 @@ class Workspace:
         Args:
             student: zoo name.
             teacher: zoo names and .keras files, separated by commas. Defaults to the recipe's.
-            loss: an objective, see `features.registry`. Defaults to `"mse"`.
+            loss: text of an `Objective`. Defaults to `"mse"`.
             alpha: weight of the distillation loss. Defaults to 1.
             name: of the run directory. Defaults to one made from the settings.
             teacher_epochs: epochs of a teacher by name. Defaults to its recipe's.
@@ -158,12 +168,11 @@ class Workspace:
         """
         cell = self.distillation(None, teacher, teacher_epochs=teacher_epochs)
         teachers = self.teachers(cell)
-        train, held_out = self.recipe.split(self.dataset.train.labels)
-        settings = self.settings(cell, teachers)
-        logits = TeacherLogits(teachers, self.dataset, train, settings, self.cache)
+        data = RunData(self.settings(cell, teachers), self.dataset)
+        logits = TeacherLogits(teachers, data, self.cache)
         logits.fill_for(0, self.recipe.epochs)
-        if len(held_out):
-            logits.of(self.dataset.train, held_out)
+        if len(data.validation_indices):
+            logits.of(self.dataset.train, data.validation_indices)
         logits.of(self.dataset.test)
         return logits.store
 
@@ -200,18 +209,17 @@ class Workspace:
             cell: a `Cell`.
             teachers: its `Teacher`s.
         """
+        shared = {field.name: getattr(cell, field.name) for field in dataclasses.fields(Cell)}
+        told = {
+            "recipe": cell.recipe or self.recipe,
+            "teachers": tuple(teacher.identity for teacher in teachers),
+            "alpha": cell.alpha if teachers else 0.0,
+        }
         return RunSettings(
-            model=cell.model,
+            **{**shared, **told},
             dataset=_absolute(self.dataset.name),
-            recipe=cell.recipe or self.recipe,
             fingerprint=self.dataset.fingerprint(),
-            seed=cell.seed,
-            teachers=tuple(teacher.identity for teacher in teachers),
-            loss=cell.loss,
-            alpha=cell.alpha if teachers else 0.0,
-            views=cell.views,
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
-            noise=cell.noise,
             teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,
             batch_norm_parts=self.devices.batch_norm_parts,
@@ -224,52 +232,19 @@ class Workspace:
         Args:
             settings: a `RunSettings`.
             teachers: its `Teacher`s.
-            directory, epochs: as for `fit.validate`, which says what is returned and raised.
+            directory: a `RunDirectory`, which must exist.
+            epochs: as for `Job.validate`, which says what is returned and raised.
         """
-        callbacks = self._callbacks(settings)
-        return fit.validate(
-            settings,
-            self.dataset,
-            directory,
-            teachers,
-            self.cache,
-            epochs,
-            callbacks,
-            self.checkpoint_steps,
-            self.devices,
-        )
+        return Job(settings, self, directory, teachers).validate(epochs)
 
     def _teacher(self, member, student_recipe):
-        if not isinstance(member, Cell):
-            shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
-            return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
-        teachers = self.teachers(member)
-        settings = self.settings(member, teachers)
-        directory = RunDirectory(self.runs_dir, settings.default_name())
-        return teachers_by_name.from_run(
-            settings, directory, lambda: self._train(settings, directory, teachers, wait=True)
-        )
-
-    def _train(self, settings, directory, teachers, wait):
-        with self.devices.watched():
-            return fit.run(
-                settings,
-                self.dataset,
-                directory,
-                teachers=teachers,
-                cache=self.cache,
-                resume=self.resume,
-                callbacks=self._callbacks(settings),
-                checkpoint_steps=self.checkpoint_steps,
-                wait=wait,
-                devices=self.devices,
+        if isinstance(member, Cell):
+            job = self.job(member)
+            return teachers_by_name.from_run(
+                job.settings, job.directory, lambda: job.run(wait=True)
             )
-
-    def _callbacks(self, settings):
-        if self.progress is None:
-            return []
-        examples, _ = settings.recipe.split(self.dataset.train.labels)
-        return [self.progress(f"{settings.model} {settings.objective}", len(examples))]
+        shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
+        return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
 
 def _absolute(spec):

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import pathlib
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import replacing, write_json
 from keras_logitkd.storage.hashing import model_fingerprint  # noqa: F401 (public here)
 from keras_logitkd.storage.lock import NAME, FileLock
+from keras_logitkd.storage.schema import to_json
 
 FORMAT = 1
 DTYPES = ("float32", "float16")
@@ -46,6 +48,11 @@ class StoreKey:
     Raises:
         ValueError: If `dtype` is another, or `count` or `classes` is not positive.
     """
+
+    ALWAYS: ClassVar = (
+        *("teacher", "dataset", "examples", "count", "classes", "preprocessing"),
+        *("view_seed", "dtype"),
+    )
 
     teacher: str
     dataset: str
@@ -77,8 +84,8 @@ class StoreKey:
         return hashing.of_json(self.to_config())
 
     def to_config(self):
-        """Returns the fields as JSON types."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """Returns the fields as JSON types; one that is added later only where it says more."""
+        return to_json(self)
 
 
 class LogitStore:
@@ -276,6 +283,5 @@ class LogitStore:
 
 
 def _differing(first, second):
-    names = [field.name for field in dataclasses.fields(StoreKey)]
     ours, theirs = first.to_config(), second.to_config()
-    return [name for name in names if ours[name] != theirs[name]]
+    return [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]

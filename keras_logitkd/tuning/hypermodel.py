@@ -3,8 +3,8 @@
 import keras
 import keras_tuner
 
-from keras_logitkd import features
 from keras_logitkd.distiller import Distiller
+from keras_logitkd.features import Objective
 from keras_logitkd.tuning.space import SearchSpace
 
 
@@ -58,7 +58,7 @@ class DistillationHyperModel(keras_tuner.HyperModel):
             hp: a `keras_tuner.HyperParameters`.
         """
         candidate = self.space.declare(hp)
-        *before, stage = features.stages_of(candidate.objective, candidate.alpha)
+        *before, stage = Objective.parse(candidate.objective, candidate.alpha).training()
         if before:
             raise ValueError(
                 "A hypermodel trains in one stage; `logitkd tune` searches methods with several. "

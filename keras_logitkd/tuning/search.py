@@ -56,8 +56,8 @@ class Search:
         self.workspace, self.method, self.trials = workspace, method, trials
         self.teacher_epochs = teacher_epochs
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
-        self.teachers = workspace.teachers(cell)
-        self.settings = workspace.settings(cell, self.teachers)
+        job = workspace.job(cell)
+        self.settings, self.teachers = job.settings, job.teachers
         default = f"tune-{method}-{student}-{outcomes.digest(self.to_config())}"
         self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
         self.path = self.directory.path
@@ -127,7 +127,7 @@ class Search:
         """Runs trials until there are none left to begin: alone, or as KerasTuner's variables say.
 
         Raises:
-            ValueError: As `fit.validate` does; the search is continued when it is run again.
+            ValueError: As `Job.validate` does; the search is continued when it is run again.
         """
         epochs, seed = self.settings.recipe.epochs, self.settings.seed
         oracle = make_oracle(self.method, self.space, self.trials, epochs, seed)

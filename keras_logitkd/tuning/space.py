@@ -7,11 +7,10 @@ import numbers
 
 import numpy as np
 
-from keras_logitkd import features
+from keras_logitkd.features import Objective
+from keras_logitkd.losses import registry
 
-LOSSES = ("kl", "mse")
 _AXIS = "range"  # the choice of tau that is a point on the axis
-_USUAL_TEMPERATURE = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +18,8 @@ class Candidate:
     """One point of a search space.
 
     Args:
-        loss: `"kl"`, `"mse"`, or an objective with feature methods.
-        tau: temperature in [0, inf]; None where it is not kl.
+        loss: an objective.
+        tau: temperature in [0, inf] that was chosen for it, or None.
         alpha: weight of the distillation loss, in [0, 1].
     """
 
@@ -30,8 +29,8 @@ class Candidate:
 
     @property
     def objective(self):
-        """The objective, see `features.registry`."""
-        return self.loss if self.tau is None else f"{self.loss}:{self.tau:.12g}"
+        """The text of the objective."""
+        return self.loss if self.tau is None else registry.with_argument(self.loss, self.tau)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +40,10 @@ class SearchSpace:
     tau and alpha are rounded to 4 digits, so that a value can be written down and used again.
 
     Args:
-        losses: some of `"kl"`, `"mse"` and objectives with feature methods, such as `"at"` or
-            `"mse+at"`. Defaults to the first two.
-        tau_range: (low, high) of kl's temperature, a logarithmic axis with 0 < low < high < inf,
+        losses: objectives, such as `"kl"`, `"mse"`, `"at"` or `"mse+at"`. Defaults to the first
+            two.
+        tau_range: (low, high) of the temperature of kl, or of another loss that has one and is
+            named without it, a logarithmic axis with 0 < low < high < inf,
             or None. Defaults to (0.1, 30).
         tau_choices: temperatures in [0, inf] beside the axis, such as 0 and inf, which a
             logarithmic axis cannot hold. Defaults to none.
@@ -55,7 +55,7 @@ class SearchSpace:
         ValueError: If one of them is out of range, or kl is left without a temperature.
     """
 
-    losses: tuple[str, ...] = LOSSES
+    losses: tuple[str, ...] = ("kl", "mse")
     tau_range: tuple[float, float] | None = (0.1, 30.0)
     tau_choices: tuple[float, ...] = ()
     alpha: float | tuple[float, float] = 1.0
@@ -70,24 +70,24 @@ class SearchSpace:
                 valid = False
             if not valid:
                 raise ValueError(f"`{name}` must be {allowed}. Received: {name}={value!r}")
-        if "kl" in self.losses and self.tau_range is None and not self.tau_choices:
+        if self._softened and self.tau_range is None and not self.tau_choices:
             raise ValueError(
-                "`tau_range` or `tau_choices` must give kl a temperature. "
+                f"`tau_range` or `tau_choices` must give {self._softened[0]} a temperature. "
                 f"Received: tau_range=None, tau_choices={self.tau_choices!r}"
             )
 
     def declare(self, hp):
         """Declares the space in a `keras_tuner.HyperParameters`.
 
-        `"loss"` is a choice; `"tau"` exists only where it is kl, next to `"tau_choice"` where
+        `"loss"` is a choice; `"tau"` exists only where it needs one, next to `"tau_choice"` where
         there are an axis and choices; `"alpha"` only if it is an axis.
 
         Returns:
             The `Candidate` that the values of `hp` are.
         """
         hp.Choice("loss", list(self.losses))
-        if "kl" in self.losses:
-            with hp.conditional_scope("loss", ["kl"]):
+        if self._softened:
+            with hp.conditional_scope("loss", self._softened):
                 self._declare_tau(hp)
         if self._alpha_is_axis:
             if self.points is None:
@@ -99,12 +99,12 @@ class SearchSpace:
     def read(self, values):
         """Returns the `Candidate` of a dict of hyperparameter values."""
         alpha = _rounded(values["alpha"]) if self._alpha_is_axis else float(self.alpha)
-        if values["loss"] != "kl":
-            is_weighed = features.parse(values["loss"])[0] is not None
-            return Candidate(values["loss"], None, alpha if is_weighed else 1.0)
+        loss = values["loss"]
+        if loss not in self._softened:
+            return Candidate(loss, None, alpha if _is_weighed(loss) else 1.0)
         choice = values.get("tau_choice", _AXIS)
         tau = values["tau"] if choice == _AXIS else choice
-        return Candidate("kl", _rounded(tau), alpha)
+        return Candidate(loss, _rounded(tau), alpha)
 
     def combinations(self):
         """Returns every combination of a space with `points`, a list of dicts of values."""
@@ -113,10 +113,10 @@ class SearchSpace:
         alphas = [{"alpha": alpha} for alpha in self._alphas()] if self._alpha_is_axis else [{}]
         heads = []
         for loss in self.losses:
-            taus = [{"tau": tau} for tau in self._taus()] if loss == "kl" else [{}]
+            taus = [{"tau": tau} for tau in self._taus()] if loss in self._softened else [{}]
             heads.extend({"loss": loss, **tau} for tau in taus)
         # Without a logit loss alpha does not count: one of them stands for all.
-        weighed = [head for head in heads if features.parse(head["loss"])[0] is not None]
+        weighed = [head for head in heads if _is_weighed(head["loss"])]
         others = [{**head, **alphas[0]} for head in heads if head not in weighed]
         return [{**head, **alpha} for head, alpha in itertools.product(weighed, alphas)] + others
 
@@ -130,6 +130,11 @@ class SearchSpace:
             "alpha": alpha,
             "points": self.points,
         }
+
+    @property
+    def _softened(self):
+        """The losses whose temperature is chosen."""
+        return [loss for loss in self.losses if "temperature" in Objective.parse(loss).searched]
 
     @property
     def _alpha_is_axis(self):
@@ -147,7 +152,7 @@ class SearchSpace:
 
     def _declare_axis(self, hp):
         low, high = map(float, self.tau_range)
-        usual = min(max(_USUAL_TEMPERATURE, low), high)
+        usual = min(max(registry.LOSSES[self._softened[0]].default, low), high)
         hp.Float("tau", low, high, sampling="log", default=usual)
 
     def _taus(self):
@@ -182,14 +187,21 @@ def _is_alpha(alpha):
 _TINY, _HUGE = math.nextafter(0, 1), math.nextafter(math.inf, 0)
 
 
+def _is_weighed(loss):
+    return "alpha" in Objective.parse(loss).searched
+
+
 def _is_known(loss):
-    return loss in LOSSES or (bool(features.parse(loss)[1]) and features.check(loss) is None)
+    objective = Objective.parse(loss)
+    objective.check()
+    return not objective.stages
 
 
 _BOUNDS = [
     (
         "losses",
-        "one or more of ('kl', 'mse') and objectives with feature methods, each once",
+        f"one or more of {tuple(sorted(registry.LOSSES))} and objectives with feature methods, "
+        "each once",
         lambda losses: losses and all(map(_is_known, losses)) and len(set(losses)) == len(losses),
     ),
     (

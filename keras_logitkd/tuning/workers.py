@@ -2,15 +2,12 @@
 
 import os
 import pathlib
-import socket
-import subprocess
 import time
 
-from keras_logitkd.processes import interrupts
+from keras_logitkd.processes import launcher
 
 MEMBER = "KERASTUNER_TUNER_ID"
 CHIEF = "chief"
-_ADDRESS = "127.0.0.1"
 _RESTARTS = 2
 _PATIENCE = 10.0  # seconds after which a chief that is done is believed to be
 
@@ -61,15 +58,11 @@ def run_members(command, count, log_dir, poll, inherited=()):
 class _Team:
     def __init__(self, command, count, log_dir, inherited):
         self._command, self._log_dir, self._inherited = command, log_dir, inherited
-        with socket.socket() as free:
-            free.bind((_ADDRESS, 0))
-            port = free.getsockname()[1]
-        self._environment = {
-            **os.environ,
-            "KERASTUNER_ORACLE_IP": _ADDRESS,
+        (port,) = launcher.free_ports(1)
+        self._variables = {
+            "KERASTUNER_ORACLE_IP": launcher.ADDRESS,
             "KERASTUNER_ORACLE_PORT": str(port),
-            "TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
-            interrupts.PARENT: str(os.getpid()),
+            launcher.THREADS: launcher.share(count),
         }
         self._restarts, self._done_since = 0, None
         self._processes = {}
@@ -106,32 +99,19 @@ class _Team:
 
     def stop(self):
         """Ends what is still running. The chief waits for requests; its state is on disk."""
-        for process in self._processes.values():
-            process.terminate()
-        for process in self._processes.values():
-            try:
-                process.wait(interrupts.STOP_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        launcher.stop([*self._processes.values()])
 
     def _start(self, name):
-        with self._log(name).open("a") as log:
-            self._processes[name] = subprocess.Popen(  # noqa: S603 (our own command line)
-                self._command,
-                env={**self._environment, MEMBER: name},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=self._inherited,
-                process_group=0,  # Ctrl-C is for the process that started them.
-            )
+        self._processes[name] = launcher.Child(
+            self._command,
+            {**self._variables, MEMBER: name},
+            self._log(name),
+            pass_fds=self._inherited,
+        )
 
     def _log(self, name):
         return self._log_dir / f"{name}.log"
 
     def _ended(self, name):
-        code = self._processes[name].returncode
-        how = interrupts.ending(code)
-        lines = self._log(name).read_text(errors="replace").strip().splitlines() or ["nothing"]
-        return f"The process {name} ended with {how}. {self._log(name)} ends with: {lines[-1]}"
+        process, log = self._processes[name], self._log(name)
+        return f"The process {name} ended with {process.ending}. {log} ends with: {process.said}"

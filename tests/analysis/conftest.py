@@ -1,4 +1,5 @@
 import pytest
+import tiny_zoo
 
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.runs.spec.cell import Cell
@@ -20,7 +21,8 @@ def tiny_runs(tiny_spec, tmp_path_factory):
         "other": Cell("wrn-10-1", (Cell("wrn-10-1", seed=2),), "mse"),
         "teacher": teacher,
     }
-    names = {key: workspace.run(cell).directory.name for key, cell in cells.items()}
+    with tiny_zoo.in_place():
+        names = {key: workspace.run(cell).directory.name for key, cell in cells.items()}
     return names, runs_dir
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 QUICK = ("--dataset", "npz:tiny.npz", "--epochs", "1", "--teacher-epochs", "1", "--json")
 PICTURES = {
     "class_gains",

@@ -3,6 +3,8 @@ import pathlib
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 QUICK = ("--epochs", "2", "--batch-size", "256", "--views", "1", "--teacher", "t.keras")
 
 

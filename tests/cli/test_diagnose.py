@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 DISTILL = ("--student", "wrn-10-1", "--teacher", "own.keras", "--dataset", "npz:tiny.npz")
 
 

@@ -4,13 +4,17 @@ import pathlib
 import subprocess
 import sys
 import time
+import types
 
+import click
 import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.cli import main
+from keras_logitkd.cli import main, registry
 from keras_logitkd.runs.inputs.models import load_model
+
+tiny_networks = pytest.mark.usefixtures("tiny_networks")
 
 QUICK = ["--epochs", "1", "--batch-size", "128", "--no-flip", "--pad", "0"]
 
@@ -129,6 +133,7 @@ def test_unexpected_error_is_exit_code_1(run, monkeypatch):
     assert "--debug" in err
 
 
+@tiny_networks
 def test_distill_with_own_teacher_ends_with_a_student(run, tmp_path):
     own_model().save(tmp_path / "own.keras")
     arguments = (*DISTILL, "--teacher", "own.keras", "--name", "first", *QUICK)
@@ -163,6 +168,7 @@ def test_distill_with_own_teacher_ends_with_a_student(run, tmp_path):
     assert evaluated["agreement"] == pytest.approx(report["test_agreement"])
 
 
+@tiny_networks
 def test_distill_with_two_teachers_kl_and_baseline(run, tmp_path):
     for name in ("a", "b"):
         own_model().save(tmp_path / f"{name}.keras")
@@ -178,6 +184,7 @@ def test_distill_with_two_teachers_kl_and_baseline(run, tmp_path):
     assert (config["loss"], config["alpha"], len(config["teachers"])) == ("kl:inf", 0.9, 2)
 
 
+@tiny_networks
 def test_sequential_switches_at_half_of_the_epochs(run, tmp_path):
     own_model().save(tmp_path / "own.keras")
     code, _, _ = run(
@@ -188,6 +195,7 @@ def test_sequential_switches_at_half_of_the_epochs(run, tmp_path):
     assert json.loads(pathlib.Path("runs/s/config.json").read_text())["loss"] == "kl:3@0,mse@1"
 
 
+@tiny_networks
 def test_train_with_label_smoothing_and_resume(run):
     arguments = ("train", "--model", "wrn-10-1", "--label-smoothing", "0.1", "--name", "m")
     code, out, _ = run(*arguments, *QUICK, "--resume")
@@ -242,6 +250,60 @@ def test_help_is_immediate_and_imports_no_tensorflow():
     assert min(times) < 0.5
 
 
+def test_a_command_is_one_row(run, monkeypatch):
+    module = types.ModuleType("toy_command")
+
+    @click.command()
+    def toy():
+        click.echo("played")
+
+    module.toy = toy
+    monkeypatch.setitem(sys.modules, "toy_command", module)
+    row = registry.Command("toy", "Play.", "toy_command")
+    monkeypatch.setattr(registry, "COMMANDS", [*registry.COMMANDS, row])
+    assert run("toy")[:2] == (0, "played\n")
+    assert "  toy         Play." in run("--help")[1]
+
+
+FIELDS_OF_THEIR_OWN = """
+import numpy as np
+from keras_logitkd.data.views import operation, registry
+from keras_logitkd.runs.spec import recipe_fields
+from keras_logitkd.storage.fields import Field
+
+class Dark(operation.Operation):
+    name = "dark"
+    FIELDS = (Field("dark", int, "Divides all values.", 1),)
+    draws = 1
+    def apply(self, images, parameters):
+        return images // self.dark
+
+registry.OPERATIONS.append(Dark)
+shade = Field("shade", str, "None of it.", "none", "none or some", lambda v: v in ("none", "some"))
+recipe_fields.TRAINING.append(shade)
+from keras_logitkd.cli.main import main
+"""
+
+
+def test_a_view_operation_and_a_recipe_field_are_one_row_each(tmp_path):
+    def call(*arguments):
+        script = f"{FIELDS_OF_THEIR_OWN}main({list(arguments)})"
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    told = call("train", "--help").stdout
+    assert "--dark INTEGER" in told
+    assert "--shade TEXT" in told
+    wrong = call("train", "--model", "wrn-10-1", "--shade", "deep")
+    assert wrong.stderr.endswith("`shade` must be none or some. Received: shade=deep\n")
+    options = ("--model", "wrn-10-1", "--examples", "30", *QUICK, "--json")
+    done = call("train", *options, "--dark", "2", "--shade", "some")
+    assert done.returncode == 0, done.stderr
+    (config,) = pathlib.Path("runs").glob("*/config.json")
+    recipe = json.loads(config.read_text())["recipe"]
+    assert (recipe["dark"], recipe["shade"]) == (2, "some")
+
+
+@tiny_networks
 def test_runs_lists_the_others_beside_a_damaged_one(run, tmp_path):
     for name, config in (("broken", "[]"), ("empty copy", "{}"), ("cut", '{"kind"')):
         (tmp_path / "runs" / name).mkdir(parents=True)
@@ -262,6 +324,7 @@ def test_runs_lists_the_others_beside_a_damaged_one(run, tmp_path):
     assert "broken/config.json is damaged" in err
 
 
+@tiny_networks
 def test_run_is_evaluated_from_its_own_directory(run, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (40, 8, 8, 1), dtype="uint8"), np.arange(40) % 2

@@ -17,6 +17,8 @@ from keras_logitkd.experiments import sweep
 from keras_logitkd.experiments.cell_order import Failure
 from keras_logitkd.runs.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 QUICK = ("--epochs", "1", "--batch-size", "16", "--pad", "0", "--no-flip", "--validation", "0")
 CHAIN = ("sequential", "resnet-8-1", "wrn-10-1:kl:3", "wrn-10-1:mse", "--teacher-epochs", "1")
 NOISE = ("noise", "--student", "wrn-10-1", "--teacher", "resnet-8-1", "--teacher-epochs", "1")

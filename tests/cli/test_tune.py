@@ -17,7 +17,7 @@ class KilledError(Exception):
     pass
 
 
-pytestmark = pytest.mark.usefixtures("small_teacher")
+pytestmark = pytest.mark.usefixtures("small_teacher", "tiny_networks")
 
 
 def rows_of(name):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_logitkd.data import augment, catalog, pipeline
-from keras_logitkd.data.augment import Augmentation
+from keras_logitkd.data import catalog, pipeline
 from keras_logitkd.data.statistics import channel_statistics
+from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
 
 RNG = np.random.default_rng(1)
@@ -81,9 +81,7 @@ def test_varying_sizes_stream_through_resized_crops(tmp_path):
     (batch,) = pipeline.eval_batches(data.test, batch_size=8, augmentation=crops)
     assert batch["image"].shape == (2, 6, 6, 3)
     with pytest.raises(DataError, match="resized_crop"):
-        pipeline.eval_batches(
-            data.test, batch_size=8, augmentation=augment.Augmentation(pad=4, flip=True)
-        )
+        pipeline.eval_batches(data.test, batch_size=8, augmentation=Augmentation(pad=4, flip=True))
 
 
 def test_fingerprint_sees_a_changed_file(tmp_path):

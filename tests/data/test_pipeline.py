@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_logitkd.data import augment, pipeline
-from keras_logitkd.data.augment import Augmentation
+from keras_logitkd.data import pipeline
 from keras_logitkd.data.dataset import Split
+from keras_logitkd.data.shares import Share
 from keras_logitkd.data.sources import ArrayImages, StreamedImages
+from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
 
 CROPS = Augmentation(pad=2, flip=True)
@@ -27,8 +28,9 @@ def split():
 
 def expected_view(image, augmentation, parameters):
     """Pads, crops and mirrors one image in plain NumPy."""
-    down, right, mirrored = parameters
-    pad = augmentation.pad
+    pad, flip = augmentation.fields["pad"], augmentation.fields["flip"]
+    down, right = parameters[:2] if pad else (0, 0)
+    mirrored = flip and parameters[-1]
     padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
     height, width = image.shape[:2]
     view = padded[down : down + height, right : right + width]
@@ -68,7 +70,7 @@ def test_epoch_order_differs_by_seed_and_epoch():
 def test_epoch_order_is_pinned():
     """The definition of the order: old runs must be resumed in it."""
     assert pipeline.epoch_order(1, 2, np.arange(8)).tolist() == [4, 2, 0, 6, 1, 5, 7, 3]
-    assert augment.view_parameters(CROPS, 1, 2, 2).tolist() == [[2, 2, 1], [4, 0, 0]]
+    assert CROPS.parameters(1, 2, 2).tolist() == [[2, 2, 1], [4, 0, 0]]
 
 
 def test_epoch_order_is_uniform():
@@ -79,13 +81,13 @@ def test_epoch_order_is_uniform():
 @settings(max_examples=50)
 @given(seeds, epochs, st.integers(1, 60), st.integers(1, 60))
 def test_view_parameters_do_not_depend_on_the_count(seed, view, count, more):
-    few = augment.view_parameters(CROPS, seed, view, count)
-    many = augment.view_parameters(CROPS, seed, view, count + more)
+    few = CROPS.parameters(seed, view, count)
+    many = CROPS.parameters(seed, view, count + more)
     np.testing.assert_array_equal(few, many[:count])
 
 
 def test_view_parameters_are_uniform():
-    parameters = augment.view_parameters(CROPS, 0, 0, 50_000)
+    parameters = CROPS.parameters(0, 0, 50_000)
     for column, values in ((0, 5), (1, 5), (2, 2)):
         counts = np.bincount(parameters[:, column], minlength=values)
         assert len(counts) == values
@@ -94,7 +96,7 @@ def test_view_parameters_are_uniform():
 
 
 @pytest.mark.parametrize(
-    "augmentation", [augment.NONE, CROPS, Augmentation(pad=1), Augmentation(flip=True)]
+    "augmentation", [Augmentation(), CROPS, Augmentation(pad=1), Augmentation(flip=True)]
 )
 def test_train_batches_match_numpy(split, augmentation):
     records = as_lists(
@@ -105,7 +107,7 @@ def test_train_batches_match_numpy(split, augmentation):
     assert [len(record["index"]) for record in records] == [5, 5, 5, 5, 3] * 3
     for epoch in range(3):
         order = pipeline.epoch_order(7, epoch, np.arange(23))
-        parameters = augment.view_parameters(augmentation, 9, epoch % 2, 23)
+        parameters = augmentation.parameters(9, epoch % 2, 23)
         images = [expected_view(split.images.array[i], augmentation, parameters[i]) for i in order]
         part = records[5 * epoch : 5 * epoch + 5]
         np.testing.assert_array_equal(np.concatenate([each["index"] for each in part]), order)
@@ -291,7 +293,7 @@ def test_parts_of_all_machines_are_the_batch(split, machines):
     settings = {"batch_size": 6, "epochs": 2, "seed": 1, "augmentation": CROPS}
     whole = as_lists(pipeline.train_batches(split, **settings))
     own = 4 // machines
-    shares = [pipeline.Share(own * rank, own * (rank + 1), 4) for rank in range(machines)]
+    shares = [Share(own * rank, own * (rank + 1), 4) for rank in range(machines)]
     streams = [as_lists(pipeline.train_batches(split, **settings, share=each)) for each in shares]
     for step, batch in enumerate(whole):
         parts = [part for stream in streams for part in stream[own * step : own * (step + 1)]]

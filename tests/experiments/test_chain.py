@@ -67,6 +67,7 @@ def test_unknown_names_are_refused(links, seeds, message):
         chain_entries((LARGE,), links, seeds)
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_chain_is_trained_link_by_link_and_shared_links_are_reused(workspace, tmp_path):
     teacher = Cell("wrn-10-1", recipe=workspace.recipe)
     links = [Link("resnet-8-1", "kl:3"), Link("wrn-10-1", "mse")]

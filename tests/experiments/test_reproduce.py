@@ -118,7 +118,7 @@ def test_no_dead_names(name, scale):
     for cell in in_order(entry.cell for entry in EXPERIMENTS[name].entries(setup)):
         assert zoo.parse_name(cell.model).depth > 0
         if cell.loss is not None:
-            features.check(cell.loss, cell.alpha)
+            features.Objective.parse(cell.loss, cell.alpha).check()
         assert 0 < cell.alpha <= 1
         assert Cell.from_config(cell.to_config()) == cell
 

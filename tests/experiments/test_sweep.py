@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_zoo
 
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.experiments import sweep
@@ -23,6 +24,8 @@ from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.runs.workspace import Workspace, open_workspace
+
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=0.05, pad=1, validation=0.2)
 BROKEN = RECIPE.replace(learning_rate=1e20)
@@ -52,9 +55,12 @@ def open_in(directory, spec):
 def done(tiny_spec, tmp_path_factory):
     """A sweep that was run: its workspace, its frame, and what it reported."""
     workspace, reported = open_in(tmp_path_factory.mktemp("done"), tiny_spec), []
-    frame = run_sweep(
-        ENTRIES + FAILING, workspace, report=lambda *args: reported.append((args, time.monotonic()))
-    )
+    with tiny_zoo.in_place():
+        frame = run_sweep(
+            ENTRIES + FAILING,
+            workspace,
+            report=lambda *args: reported.append((args, time.monotonic())),
+        )
     return workspace, frame, [args for args, _ in reported]
 
 

@@ -7,18 +7,19 @@ import subprocess
 import sys
 import time
 
+import fit
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_logitkd.cli.progress import TrainingProgress
 from keras_logitkd.data import catalog
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.storage.errors import DataError
 
+tiny_networks = pytest.mark.usefixtures("tiny_networks")
 QUICK = ("--dataset", "npz:tiny.npz", "--batch-size", "16", "--pad", "0", "--no-flip")
 TRAIN = ("train", "--model", "wrn-10-1", *QUICK, "--epochs", "3", "--name", "r")
 
@@ -82,6 +83,7 @@ def test_full_disk_keeps_the_last_checkpoint_and_goes_on_with_room(run_on_tiny, 
     assert metrics(place) == metrics("runs")
 
 
+@tiny_networks
 def test_no_room_for_logits_is_said_before_the_first_step(run_on_tiny, own_teacher, small_disk):
     place, _ = small_disk
     command = ("distill", "--student", "wrn-10-1", "--teacher", "own.keras", *QUICK)
@@ -90,6 +92,7 @@ def test_no_room_for_logits_is_said_before_the_first_step(run_on_tiny, own_teach
     assert "lower --views, or run with --no-cache" in one_line_of(err)
 
 
+@tiny_networks
 def test_directory_that_is_removed_ends_the_run(run_on_tiny, monkeypatch):
     at_epoch(monkeypatch, 1, lambda: shutil.rmtree("runs/r"))
     code, _, err = run_on_tiny(*TRAIN)
@@ -98,6 +101,7 @@ def test_directory_that_is_removed_ends_the_run(run_on_tiny, monkeypatch):
     assert not pathlib.Path("runs/r").exists()
 
 
+@tiny_networks
 def test_directory_that_becomes_read_only_ends_the_run(run_on_tiny, monkeypatch):
     def change(flag):
         system("chattr", flag, "runs/r")
@@ -119,6 +123,7 @@ def test_directory_that_becomes_read_only_ends_the_run(run_on_tiny, monkeypatch)
     assert "epoch 1/3" not in err
 
 
+@tiny_networks
 def test_loss_that_is_not_finite_names_the_step_and_keeps_what_was_good(run_on_tiny):
     command = (*TRAIN[:-2], "--learning-rate", "1e8", "--checkpoint-steps", "1", "--name", "r")
     code, _, err = run_on_tiny(*command)
@@ -131,6 +136,7 @@ def test_loss_that_is_not_finite_names_the_step_and_keeps_what_was_good(run_on_t
             assert all(np.isfinite(archive[name]).all() for name in archive.files)
 
 
+@tiny_networks
 def test_clock_that_goes_backwards_changes_nothing(run_on_tiny, monkeypatch):
     assert run_on_tiny(*TRAIN)[0] == 0
     now = [2e9]
@@ -164,6 +170,7 @@ def varying_images(root, count=12):
                 Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
+@tiny_networks
 def test_image_that_breaks_is_named(run_on_tiny):
     varying_images(pathlib.Path("images"))
     file = pathlib.Path("images/train/b/7.png")
@@ -177,6 +184,7 @@ def test_image_that_breaks_is_named(run_on_tiny):
     assert "Cannot read the image images/train/b/7.png" in one_line_of(err)
 
 
+@tiny_networks
 def test_record_that_breaks_during_a_training_is_named(tmp_path, capsys):
     from keras_logitkd.data import importers
 
@@ -237,10 +245,10 @@ def test_too_little_memory_is_one_line_with_advice(tmp_path):
 
 
 def test_a_network_larger_than_the_memory_is_one_line(run_on_tiny):
-    code, _, err = run_on_tiny("train", "--model", "wrn-10-20000", *QUICK, "--runs-dir", "none")
+    code, _, err = run_on_tiny("train", "--model", "wrn-10-8000", *QUICK, "--runs-dir", "none")
     assert code == 1
     assert one_line_of(err) == (
-        "logitkd: error: Out of memory (OOM when allocating tensor with shape[3,3,320000,320000]). "
+        "logitkd: error: Out of memory (OOM when allocating tensor with shape[3,3,128000,128000]). "
         "Take a smaller network, or smaller images"
     )
     assert not pathlib.Path("none").exists()

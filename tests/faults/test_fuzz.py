@@ -64,11 +64,18 @@ JSON = st.recursive(
 )
 
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
+
 @pytest.fixture
-def place(run_on_tiny, own_teacher):
+def place(run_on_tiny, own_teacher, once):
     """Where there are tiny.npz, own.keras and a finished run `r`; gives how to run on it."""
-    code, _, err = run_on_tiny(*RUN)
-    assert code == 0, err
+
+    def fill():
+        code, _, err = run_on_tiny(*RUN)
+        assert code == 0, err
+
+    once(fill)
     return run_on_tiny
 
 

@@ -9,11 +9,14 @@ import signal
 import subprocess
 
 import pytest
+import tiny_zoo
 
 from keras_logitkd.cli import main
 from keras_logitkd.cli.progress import TrainingProgress
-from keras_logitkd.processes import interrupts
+from keras_logitkd.processes import interrupts, launcher
 from keras_logitkd.runs import evaluation, job
+
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 QUICK = ("--dataset", "npz:tiny.npz", "--batch-size", "16", "--pad", "0", "--no-flip")
 TRAIN = ("train", "--model", "wrn-10-1", *QUICK, "--epochs", "3")
@@ -63,7 +66,7 @@ def result_of(name):
 def expected(tiny_spec, tmp_path_factory):
     """What the two commands come to when nothing stops them."""
     place = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tiny_zoo.in_place():
         patch.chdir(place)
         shutil.copy(tiny_spec.removeprefix("npz:"), "tiny.npz")
         for arguments in (TRAIN, DISTILL):
@@ -116,7 +119,7 @@ def test_every_phase_of_a_distillation_continues(run_on_tiny, stop_in, expected,
 
 
 def test_a_second_signal_ends_at_once(start, tiny_spec):
-    child = start(*TRAIN[:3], "--dataset", tiny_spec, "--epochs", "10000", "--name", "r")
+    child = start(*TRAIN[:3], "--dataset", tiny_spec, "--epochs", "10000", "--name", "r", tiny=True)
     child.until_file("runs/r/metrics.csv")
     os.kill(child.process.pid, signal.SIGSTOP)  # so that both are there before it looks
     os.kill(child.process.pid, signal.SIGINT)
@@ -179,7 +182,7 @@ def test_worker_processes_save_what_they_have(run_on_tiny, own_teacher, start, c
     ],
 )
 def test_how_a_process_ended(code, how):
-    assert interrupts.ending(code) == how
+    assert launcher.ending(code) == how
 
 
 def test_ignored_signals_stay_ignored():

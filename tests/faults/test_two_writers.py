@@ -16,6 +16,8 @@ from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.storage.atomic import StorageError
 from keras_logitkd.storage.lock import LockedError, RunLock
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 TRAIN = ("train", "--model", "wrn-10-1", "--dataset", "npz:tiny.npz", "--batch-size", "16")
 NAMED = (*TRAIN, "--epochs", "60", "--name", "r")
 
@@ -74,7 +76,7 @@ def test_removed_directory_is_noticed_even_if_another_run_is_there_now(tmp_path)
 
 
 def test_the_second_is_refused_and_a_dead_one_is_followed(run_on_tiny, start, caplog):
-    child = start(*NAMED)
+    child = start(*NAMED, tiny=True)
     child.until_file("runs/r/checkpoint-*.json")
     code, out, err = run_on_tiny(*NAMED, "--resume")
     assert (code, out) == (2, "")
@@ -91,10 +93,10 @@ def test_the_second_is_refused_and_a_dead_one_is_followed(run_on_tiny, start, ca
 
 def test_two_students_share_a_teacher_that_neither_has(run_on_tiny, start, caplog):
     arguments = (
-        "distill", "--student", "wrn-10-1", "--teacher", "resnet-8-1", "--teacher-epochs", "30",
+        "distill", "--student", "wrn-10-1", "--teacher", "resnet-8-1", "--teacher-epochs", "40",
         "--dataset", "npz:tiny.npz", "--epochs", "1", "--batch-size", "16",
     )  # fmt: skip
-    first = start(*arguments, "--seed", "0")
+    first = start(*arguments, "--seed", "0", tiny=True)
     first.until_file("runs/*resnet*/.lock")
     code, _, err = run_on_tiny(*arguments, "--seed", "1")
     assert code == 0, err

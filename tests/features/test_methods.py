@@ -157,7 +157,7 @@ def test_auxiliary_parameters_where_widths_are_equal():
     teacher, student = (zoo.build(name, (32, 32, 3), 100) for name in ("wrn-28-4", "wrn-16-4"))
     overhaul = Distiller(teacher, student, features="overhaul").features[0]
     assert overhaul.count_params() - 1 - 2 * (64 + 128 + 256) == 86_912  # weight, statistics
-    ab = Distiller.for_stage(next(iter(method_of("ab").stages())), teacher, student).features[0]
+    ab = Distiller.for_stage(method_of("ab").stages()[0], teacher, student).features[0]
     assert sum(np.prod(v.shape) for v in ab.trainable_weights) == 0
 
 

@@ -3,11 +3,11 @@
 import csv
 import dataclasses
 
+import fit
 import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
@@ -18,6 +18,8 @@ from keras_logitkd.runs.spec.settings import RunSettings
 
 # Steps of the first stage, of one epoch, and of two epochs after it.
 STAGED = ["ab:init_epochs=1", "ft:init_epochs=1", "fitnets:mode=two_stage,init_epochs=1"]
+
+tiny_networks = pytest.mark.usefixtures("tiny_networks")
 
 
 class KilledError(Exception):
@@ -47,7 +49,9 @@ def teacher(tiny, tiny_recipe):
 
 @pytest.fixture
 def settings(tiny, tiny_recipe):
-    return RunSettings("wrn-10-1", tiny.name, tiny_recipe, teachers=("t",), alpha=1.0)
+    return RunSettings(
+        model="wrn-10-1", dataset=tiny.name, recipe=tiny_recipe, teachers=("t",), alpha=1.0
+    )
 
 
 def rows_of(directory):
@@ -55,6 +59,7 @@ def rows_of(directory):
         return list(csv.DictReader(file))
 
 
+@tiny_networks
 @pytest.mark.parametrize(
     ("loss", "places"),
     [
@@ -85,6 +90,7 @@ def kill_and_resume(settings, tiny, teacher, whole, expected, place):
         np.testing.assert_array_equal(one, other)
 
 
+@tiny_networks
 def test_epochs_of_a_stage_come_before_the_recipes(tiny, settings, teacher, tmp_path):
     settings = dataclasses.replace(settings, loss="ab:init_epochs=1")
     directory = RunDirectory(tmp_path, "r")
@@ -115,6 +121,7 @@ def test_stages_have_their_own_learning_rates(settings):
     assert [softened.schedule.at(epoch) for epoch in range(2)] == [4.0, 1.0]
 
 
+@tiny_networks
 def test_a_method_on_logits_reads_the_store_and_others_run_the_teacher(
     tiny, settings, teacher, tmp_path, monkeypatch
 ):
@@ -147,7 +154,16 @@ def test_nan_in_a_term_stops_the_run_with_its_name(tiny, settings, teacher, tmp_
 
 
 def test_names_of_runs_without_methods_are_what_they_were(tiny_recipe):
-    settings = RunSettings("wrn-10-1", "digits", tiny_recipe, "f", 3, ("t",), "kl:3", 0.5)
+    settings = RunSettings(
+        model="wrn-10-1",
+        dataset="digits",
+        recipe=tiny_recipe,
+        fingerprint="f",
+        seed=3,
+        teachers=("t",),
+        loss="kl:3",
+        alpha=0.5,
+    )
     assert settings.default_name() == "digits-wrn-10-1-kl_3+a0.5-s3-4aeeb6da"
 
 

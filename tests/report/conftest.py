@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 
 import pytest
+import tiny_zoo
 
 from keras_logitkd import report
 from keras_logitkd.data import catalog
@@ -22,7 +23,8 @@ RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.05, pad=1, validation=0
 @pytest.fixture(scope="session")
 def workspace(tiny_spec, tmp_path_factory):
     place = tmp_path_factory.mktemp("report")
-    return Workspace(catalog.load(tiny_spec), RECIPE, str(place / "runs"), resume=True)
+    with tiny_zoo.in_place():
+        yield Workspace(catalog.load(tiny_spec), RECIPE, str(place / "runs"), resume=True)
 
 
 @pytest.fixture(scope="session")

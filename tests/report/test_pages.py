@@ -188,7 +188,7 @@ def test_equal_content_gives_equal_bytes(run_directory, tmp_path):
 
 
 def test_commands_of_losses_and_values():
-    assert commands.loss_options("mse") == {"loss": "mse", "tau": None}
+    assert commands.loss_options("mse") == {"loss": "mse"}
     assert commands.loss_options("mse+at:weight=5") == {"loss": "mse+at:weight=5"}
     assert commands.loss_options("kl:inf") == {"loss": "kl", "tau": "inf"}
     assert commands.loss_options("kl:3@0,mse@2") == {"loss": "sequential", "stages": "kl:3@0,mse@2"}

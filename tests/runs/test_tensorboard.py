@@ -4,13 +4,13 @@ import csv
 import dataclasses
 import time
 
+import fit
 import keras
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
 from keras_logitkd.data.noise import LabelNoise
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.runs.spec.settings import RunSettings
@@ -101,7 +101,9 @@ def test_hyperparameters_are_plain_and_say_what_the_run_is(settings):
 def test_an_epoch_costs_milliseconds(tmp_path):
     directory = RunDirectory(tmp_path, "r")
     directory.start({"kind": "train"})
-    writer = EventWriter(directory, RunSettings("wrn-10-1", "digits", Recipe(epochs=200)))
+    writer = EventWriter(
+        directory, RunSettings(model="wrn-10-1", dataset="digits", recipe=Recipe(epochs=200))
+    )
     writer.on_train_begin()
     started = time.perf_counter()
     for epoch in range(200):

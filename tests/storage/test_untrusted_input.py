@@ -162,7 +162,9 @@ def test_dataset_names_are_no_paths(tmp_path, name):
 
 def test_teacher_of_a_config_is_no_path(tmp_path, tiny, tiny_recipe):
     directory = RunDirectory(tmp_path / "runs", "run")
-    settings = RunSettings("wrn-10-1", "npz:x", tiny_recipe, teachers=("../../secret",), loss="mse")
+    settings = RunSettings(
+        "wrn-10-1", dataset="npz:x", recipe=tiny_recipe, teachers=("../../secret",), loss="mse"
+    )
     with pytest.raises(ValueError, match="`name` must be letters, digits and"):
         finished_run.find_teachers(settings, directory, tiny)
 
@@ -199,7 +201,10 @@ def test_recipes_are_checked_field_by_field(field, value, message):
     ],
 )
 def test_settings_are_checked_field_by_field(tiny_recipe, field, value, message):
-    config = {**RunSettings("wrn-10-1", "digits", tiny_recipe).to_config(), field: value}
+    config = {
+        **RunSettings(model="wrn-10-1", dataset="digits", recipe=tiny_recipe).to_config(),
+        field: value,
+    }
     with pytest.raises(ValueError, match=re.escape(message)):
         RunSettings.from_config(json.loads(json.dumps(config)))
 

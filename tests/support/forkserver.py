@@ -103,15 +103,14 @@ def become(request):
     np.random.seed()
     sys.argv = ["logitkd", *request["arguments"]]
     if request["tiny"]:
-        import tiny_networks
+        import tiny_zoo
 
-        tiny_networks.in_the_zoo().__enter__()
+        tiny_zoo.stay()
     main.main()
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests and their children.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as `main` does
     import keras  # noqa: F401
 
     from keras_logitkd.cli import main

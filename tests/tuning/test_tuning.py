@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from keras_logitkd import DistillationHyperModel, Distiller, tuning
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.workspace import Workspace, open_workspace
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import Candidate, SearchSpace
 from keras_logitkd.tuning.tuner import make_oracle
+
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 
 class KilledError(Exception):
@@ -381,7 +382,7 @@ def test_validate_needs_held_out_examples_and_writes_no_result(workspace, materi
     whole = _with_recipe(workspace, validation=0.0)
     settings, teachers = settled(whole, material)
     with pytest.raises(ValueError, match="`validation` must hold out"):
-        fit.validate(settings, workspace.dataset, directory, teachers)
+        whole.validate(settings, teachers, directory)
 
 
 def test_only_one_process_searches_in_a_directory(workspace, material, pretended, monkeypatch):

@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_build_refuses_arguments(argument, value):
     arguments = {"input_shape": (8, 8, 1), "num_classes": 10, "weight_decay": 0.0, argument: value}
     with pytest.raises(ValueError, match=f"^`{argument}` must be .* Received: {argument}="):
         zoo.build("wrn-10-1", **arguments)
+
+
+def test_a_family_is_one_row(monkeypatch):
+    module = types.ModuleType("toy_family")
+    module.build = lambda **arguments: arguments
+    monkeypatch.setitem(sys.modules, "toy_family", module)
+    row = registry.Family("toy_family", r"toy-(?P<depth>[1-9])", "toy-D (D < 10)", ("toy-3",))
+    monkeypatch.setattr(registry, "FAMILIES", [*registry.FAMILIES, row])
+    assert zoo.parse_name("toy-4") == ("toy_family", 4, 1)
+    assert zoo.list_models()[-1] == "toy-3"
+    with pytest.raises(ValueError, match=r"or toy-D \(D < 10\)\. .* Did you mean 'toy-3'\?"):
+        zoo.parse_name("toy_3")
+    built = zoo.build("toy-4", (8, 8, 1), 10)
+    assert (built["depth"], built["width"], built["name"]) == (4, 1, "toy-4")
 
 
 def test_names_need_no_keras():

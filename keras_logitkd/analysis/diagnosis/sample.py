@@ -5,9 +5,10 @@ import functools
 
 import numpy as np
 
-from keras_logitkd import features, losses
+from keras_logitkd import losses
 from keras_logitkd.analysis.finished_run import FinishedRun
 from keras_logitkd.data import pipeline
+from keras_logitkd.features import Objective
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import models
@@ -35,12 +36,16 @@ class Sample:
     @functools.cached_property
     def loss(self):
         """The distillation loss; mse where there are feature methods only."""
-        return losses.get(features.parse(self.run.settings.loss)[0] or "mse")
+        return losses.get(self._objective.logit_loss or "mse")
 
     @property
     def has_features(self):
         """Whether feature methods are a part of what was minimised."""
-        return bool(features.parse(self.run.settings.loss)[1])
+        return bool(self._objective.methods)
+
+    @property
+    def _objective(self):
+        return Objective.parse(self.run.settings.loss)
 
     @property
     def last_stage(self):
@@ -101,9 +106,7 @@ class Sample:
 
     def teacher_logits(self, split, indices):
         """Returns the teachers' logits of examples as a run computes them, (n, classes)."""
-        run = self.run
-        trained_on = run.data.train_indices
-        logits = TeacherLogits(run.teachers, run.dataset, trained_on, run.settings, cache=None)
+        logits = TeacherLogits(self.run.teachers, self.run.data, cache=None)
         return logits.of(split, indices)
 
     def ensemble(self, images):
@@ -147,7 +150,7 @@ class Sample:
             dataset.train,
             self.run.data.train_indices,
             dataset.num_classes,
-            {"view": dataclasses.asdict(settings.recipe.augmentation)},
+            {"view": settings.recipe.augmentation.to_config()},
             settings.view_seed,
         )
         return store if store.views else None

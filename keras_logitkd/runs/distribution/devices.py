@@ -7,7 +7,7 @@ import math
 
 import keras
 
-from keras_logitkd.data import pipeline
+from keras_logitkd.data import shares
 from keras_logitkd.networks.layers import FusedBatchNormalization
 from keras_logitkd.processes import cluster
 from keras_logitkd.runs.checkpointing.checkpointer import (
@@ -98,7 +98,7 @@ class Devices:
         """Returns what `fit` takes, a dataset that is cut into a part for each device.
 
         Args:
-            make: function from a `pipeline.Share`, or None for all of each batch, to a dataset; it
+            make: function from a `shares.Share`, or None for all of each batch, to a dataset; it
                 may return None.
         """
         dataset = make(self._share)
@@ -113,7 +113,7 @@ class Devices:
             return None
         own = self.count // (self.task.workers if self.task else 1)
         first = own * (self.task.rank if self.task else 0)
-        return pipeline.Share(first, first + own, self.count)
+        return shares.Share(first, first + own, self.count)
 
     def check(self, recipe):
         """Raises ValueError where a batch has fewer examples than there are devices."""

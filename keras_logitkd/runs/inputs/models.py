@@ -1,6 +1,5 @@
 """Networks that take raw pixels: zoo models behind a Normalization layer, and model files."""
 
-import dataclasses
 import math
 import pathlib
 import zipfile
@@ -108,9 +107,9 @@ def load_model(path):
 def fitting_augmentation(augmentation, model):
     """Returns the augmentation with the side of a resized crop that a model takes, if it is one."""
     side = model.inputs[0].shape[1] if getattr(model, "inputs", None) else None
-    if augmentation.resized_crop is None or side is None:
+    if augmentation.fields["resized_crop"] is None or side is None:
         return augmentation
-    return dataclasses.replace(augmentation, resized_crop=side)
+    return augmentation.replace(resized_crop=side)
 
 
 def check_fits(model, dataset, input_shape, what):

@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from keras_logitkd.data import pipeline
+from keras_logitkd.data import pipeline, shares
 from keras_logitkd.runs.inputs.noisy_labels import NoisyLabels
 from keras_logitkd.runs.inputs.teacher_logits import EVALUATION_BATCH
 
@@ -60,7 +60,7 @@ class RunData:
             initial_step: the first step of that epoch. Defaults to 0.
             epochs: of the training. Defaults to the recipe's.
             indices: whether the targets have the index of each example. Defaults to False.
-            share: a `pipeline.Share` of each batch. Defaults to None: all of it.
+            share: a `shares.Share` of each batch. Defaults to None: all of it.
         """
         split = self.dataset.train
         batches = pipeline.train_batches(
@@ -85,7 +85,7 @@ class RunData:
         Args:
             logits: the run's `TeacherLogits`: the teacher sees these examples once, not in every
                 epoch. Defaults to None.
-            share: a `pipeline.Share` of each batch. Defaults to None: all of it.
+            share: a `shares.Share` of each batch. Defaults to None: all of it.
         """
         if not len(self.validation_indices):
             return None
@@ -94,7 +94,7 @@ class RunData:
             return batches.map(_inputs_and_targets)
         known = logits.of(self.dataset.train, self.validation_indices)
         stored = tf.data.Dataset.from_tensor_slices(known).batch(EVALUATION_BATCH)
-        stored = pipeline.cut(stored, share)
+        stored = shares.cut(stored, share)
         return tf.data.Dataset.zip(batches, stored).map(
             lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
         )

@@ -1,13 +1,14 @@
 """What the teachers of a run say: read from stores, or computed where there is no cache."""
 
-import dataclasses
 import functools
 import time
 
+import keras
 import numpy as np
 
 from keras_logitkd.data import pipeline
 from keras_logitkd.networks.inference import for_inference
+from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import logit_cache
 
@@ -19,20 +20,17 @@ class TeacherLogits:
 
     Args:
         teachers: list of `Teacher`.
-        dataset: a `Dataset`.
-        train_indices: integer array, the examples that are trained on.
-        settings: the run's `RunSettings`.
+        data: the run's `RunData`.
         cache: a `LogitCache`, or None: nothing is stored.
 
     Attributes:
         seconds: time that filling stores took, or waiting for another process that did.
     """
 
-    def __init__(self, teachers, dataset, train_indices, settings, cache):
+    def __init__(self, teachers, data, cache):
         self.teachers = teachers
-        self.dataset = dataset
-        self.train_indices = train_indices
-        self.settings = settings
+        self.data = data
+        self.settings, self.recipe = data.settings, data.recipe
         self.cache = cache
         self.seconds = 0.0
 
@@ -41,10 +39,9 @@ class TeacherLogits:
         """The `LogitStore` of the training views, or None without a cache."""
         if self.cache is None:
             return None
-        views = {"view": dataclasses.asdict(self.settings.recipe.augmentation)}
-        seed = self.settings.view_seed
-        store = self._store(self.dataset.train, self.train_indices, views, seed)
-        self.cache.check_space(store, map(self._view, range(self.settings.recipe.epochs)))
+        views, seed = {"view": self.recipe.augmentation.to_config()}, self.settings.view_seed
+        store = self._store(self.data.dataset.train, self.data.train_indices, views, seed)
+        self.cache.check_space(store, map(self._view, range(self.recipe.epochs)))
         return store
 
     def models(self):
@@ -62,21 +59,20 @@ class TeacherLogits:
             epoch: integer >= 0.
             epochs: how many epochs from this one on. Defaults to as many as the stream runs ahead.
         """
-        recipe = self.settings.recipe
-        steps = pipeline.steps_per_epoch(len(self.train_indices), recipe.batch_size)
-        epochs = 1 - (-pipeline.lookahead() // steps) if epochs is None else epochs
-        for view in sorted({*map(self._view, range(epoch, min(epoch + epochs, recipe.epochs)))}):
+        ahead = 1 - (-pipeline.lookahead() // self.data.steps_per_epoch)
+        end = min(epoch + (ahead if epochs is None else epochs), self.recipe.epochs)
+        for view in sorted({*map(self._view, range(epoch, end))}):
             self.fill(view)
 
     def fill(self, view):
         """Fills one view of the training examples, where it is missing or damaged."""
         batches = functools.partial(
             pipeline.view_batches,
-            self.dataset.train,
-            self.train_indices,
+            self.data.dataset.train,
+            self.data.train_indices,
             batch_size=EVALUATION_BATCH,
             view=view,
-            augmentation=self.settings.recipe.augmentation,
+            augmentation=self.recipe.augmentation,
             view_seed=self.settings.view_seed,
         )
         return self._ensure(self.store, view, batches)
@@ -97,18 +93,17 @@ class TeacherLogits:
             split,
             indices,
             batch_size=EVALUATION_BATCH,
-            augmentation=self.settings.recipe.augmentation,
+            augmentation=self.recipe.augmentation,
         )
         if self.cache is None:
             return np.concatenate(list(evaluation.averaged_logits(self.models, batches)))
-        # An evaluation depends on the crop's size alone.
-        evaluation_only = {"evaluation": {"resized_crop": self.settings.recipe.resized_crop}}
+        evaluation_only = {"evaluation": self.recipe.augmentation.evaluation_config()}
         store = self._store(split, indices, evaluation_only)
         self.cache.check_space(store, [0])
         return np.asarray(self._ensure(store, 0, batches), dtype=np.float32)
 
     def _store(self, split, indices, preprocessing, view_seed=0):
-        classes = self.dataset.num_classes
+        classes = self.data.dataset.num_classes
         return self.cache.store(self.teachers, split, indices, classes, preprocessing, view_seed)
 
     def _ensure(self, store, view, batches):
@@ -119,3 +114,21 @@ class TeacherLogits:
 
     def _view(self, epoch):
         return pipeline.view_of(epoch, self.settings.views)
+
+
+class ViewFiller(keras.callbacks.Callback):
+    """Has the views filled that an epoch, and the stream ahead of it, read.
+
+    Args:
+        logits: the run's `TeacherLogits`.
+        devices: the `Devices` of the run; the chief fills first.
+    """
+
+    def __init__(self, logits, devices):
+        super().__init__()
+        self.logits = logits
+        self.devices = devices
+
+    def on_epoch_begin(self, epoch, logs=None):
+        with interrupts.interruptible(), self.devices.chief_first():
+            self.logits.fill_for(epoch)

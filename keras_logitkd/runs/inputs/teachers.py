@@ -6,13 +6,9 @@ import pathlib
 from collections.abc import Callable
 
 from keras_logitkd.runs.inputs.models import check_fits, load_model
+from keras_logitkd.runs.spec.recipe_fields import shared_with_teachers
 from keras_logitkd.runs.spec.recipes import recipe_for
 from keras_logitkd.storage import hashing
-
-# A teacher is trained by its dataset's recipe, whatever the student's schedule is, but it must see
-# the same images: it shares the fields that say what an example looks like and which are held out.
-SHARED_FIELDS = ("pad", "flip", "resized_crop", "validation", "examples", "mean", "std")
-
 
 FILE_IDENTITY = "sha256:"
 
@@ -56,12 +52,14 @@ def is_file(part):
 def usual_recipe(dataset, student_recipe, epochs=None):
     """Returns the recipe of a teacher by name: the dataset's own, on the student's images.
 
+    It is trained by that, whatever the student's schedule is, but it must see the same images.
+
     Args:
         dataset: a `Dataset`.
-        student_recipe: the student's `Recipe`, which it shares `SHARED_FIELDS` with.
+        student_recipe: the student's `Recipe`, which it shares what it says of images with.
         epochs: of the teacher. Defaults to those of the dataset's recipe.
     """
-    shared = {field: getattr(student_recipe, field) for field in SHARED_FIELDS}
+    shared = {field: getattr(student_recipe, field) for field in shared_with_teachers()}
     recipe = dataclasses.replace(recipe_for(dataset.name, dataset.image_shape), **shared)
     return recipe.replace(epochs=epochs)
 

@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from keras_logitkd import features, zoo
+from keras_logitkd import zoo
 from keras_logitkd.data.noise import LabelNoise
+from keras_logitkd.features import Objective
 from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.storage.schema import from_json, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Cell:
         model: zoo name; None where only the teachers matter.
         teachers: cells, or paths of .keras files; the logits of several are averaged. Defaults to
             none: hard labels.
-        loss: objective as `features.registry` has it: a distillation loss, feature methods, or
+        loss: text of an `Objective`: a distillation loss, feature methods, or
             both; None on hard labels.
         alpha: weight of the distillation loss. Defaults to 1, which a method without one needs.
         seed: of the initial weights and the order. Defaults to 0.
@@ -31,7 +33,7 @@ class Cell:
     """
 
     model: str | None
-    teachers: tuple = ()
+    teachers: tuple["Cell | str", ...] = ()
     loss: str | None = None
     alpha: float = 1.0
     seed: int = 0
@@ -46,7 +48,7 @@ class Cell:
                 f"Received: loss={self.loss!r} with {len(self.teachers)} teacher(s)"
             )
         if self.loss is not None:
-            features.check(self.loss, self.alpha)
+            Objective.parse(self.loss, self.alpha).check()
         if self.model is not None:
             zoo.parse_name(self.model)
 
@@ -81,33 +83,22 @@ class Cell:
 
     def to_config(self):
         """Returns the cell as JSON types."""
-        return {
-            "model": self.model,
-            "teachers": [
-                teacher.to_config() if isinstance(teacher, Cell) else teacher
-                for teacher in self.teachers
-            ],
-            "loss": self.loss,
-            "alpha": self.alpha,
-            "seed": self.seed,
-            "noise": self.noise.to_config() if self.noise else None,
-            "views": self.views,
-            "recipe": self.recipe.to_config() if self.recipe else None,
-        }
+        return to_json(self)
 
     @classmethod
     def from_config(cls, config):
         """Returns the cell that `to_config` wrote."""
-        noise, recipe = config["noise"], config["recipe"]
-        teachers = tuple(
-            cls.from_config(teacher) if isinstance(teacher, dict) else teacher
-            for teacher in config["teachers"]
-        )
-        return cls(
-            **{
-                **config,
-                "teachers": teachers,
-                "noise": LabelNoise.from_config(noise) if noise else None,
-                "recipe": Recipe.from_config(recipe) if recipe else None,
-            }
-        )
+        return from_json(cls, config, "cell")
+
+
+def cell_of(column, model, teachers=(), **fields):
+    """Returns the cell of a table's column.
+
+    Args:
+        column: `"ce"` for hard labels, where teachers do not count; else a loss.
+        model: zoo name.
+        teachers: cells or files.
+        **fields: other fields of the `Cell`.
+    """
+    taught = {} if column == "ce" else {"teachers": tuple(teachers), "loss": column}
+    return Cell(model, **taught, **fields)

@@ -1,72 +1,54 @@
 """Recipes: how a network is trained on a dataset, one row of data each."""
 
 import dataclasses
-import json
 import math
+from typing import ClassVar
 
-from keras_logitkd.data.augment import Augmentation
 from keras_logitkd.data.dataset import draw_part, split_validation
-from keras_logitkd.storage.schema import checked
+from keras_logitkd.data.views import registry
+from keras_logitkd.data.views.augmentation import Augmentation
+from keras_logitkd.runs.spec import recipe_fields
+from keras_logitkd.storage.fields import base_of, check_fields
+from keras_logitkd.storage.schema import from_json, to_json
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
 
-def _field(help_text, default=dataclasses.MISSING):
-    return dataclasses.field(default=default, metadata={"help": help_text})
+_ROWS = recipe_fields.rows()
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train on a dataset. The fields explain themselves in their `metadata["help"]`.
+class Recipe(base_of(_ROWS)):
+    """How to train on a dataset: the fields of `recipe_fields`, which explain themselves.
 
     Weight decay is L2 as in PyTorch: its product with a kernel is added to the kernel's gradient,
-    before the momentum. Biases and batch normalisation have none.
+    before the momentum. Biases and batch normalisation have none. A field that is added later
+    changes no name of a run while it has its default, see `storage.schema`.
 
     Raises:
         ValueError: If a field is out of range.
     """
 
-    epochs: int = _field("Passes over the training set.")
-    batch_size: int = _field("Examples per step.", 128)
-    learning_rate: float = _field("Learning rate of SGD at the start.", 0.1)
-    lr_drops: tuple[float, ...] = _field(
-        "When the learning rate drops, as fractions of the epochs.", (0.5, 0.75)
+    ALWAYS: ClassVar = (
+        *("epochs", "batch_size", "learning_rate", "lr_drops", "lr_drop_factor", "momentum"),
+        *("nesterov", "weight_decay", "label_smoothing", "pad", "flip", "resized_crop"),
+        *("validation", "examples", "mean", "std", "teacher"),
     )
-    lr_drop_factor: float = _field("What a drop multiplies the learning rate by.", 0.1)
-    momentum: float = _field("Momentum of SGD.", 0.9)
-    nesterov: bool = _field("Whether the momentum is Nesterov's.", True)
-    weight_decay: float = _field("L2 on the kernels, in PyTorch's sense.", 5e-4)
-    label_smoothing: float = _field("Weight of the other classes in the labels (Eq. 1).", 0.0)
-    pad: int = _field("Pixels of zero padding before a random crop.", 0)
-    flip: bool = _field("Mirror images at random.", False)
-    resized_crop: int | None = _field("Side in pixels of a random resized crop.", None)
-    validation: float = _field("Fraction of the training set that is held out.", 0.1)
-    examples: int | None = _field(
-        "Training examples that are used, the same share of each class. [default: all]", None
-    )
-    mean: tuple[float, ...] | None = _field("Mean per channel over 255. [default: measured]", None)
-    std: tuple[float, ...] | None = _field(
-        "Standard deviation per channel over 255. [default: measured]", None
-    )
-    teacher: str = _field("The usual teacher.", "wrn-28-4")
 
     def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
+        values = dataclasses.asdict(self)
+        for name, value in values.items():
             numbers = value if isinstance(value, tuple) else (value,)
             if any(isinstance(part, float) and not math.isfinite(part) for part in numbers):
                 raise ValueError(f"`{name}` must be finite. Received: {name}={value}")
-        for name, allowed, holds in _BOUNDS:
-            if not holds(getattr(self, name)):
-                raise ValueError(
-                    f"`{name}` must be {allowed}. Received: {name}={getattr(self, name)}"
-                )
-
-        _ = self.augmentation  # which checks the fields it is made of
+        check_fields(_ROWS, values)
+        _ = self.augmentation  # which checks the fields it is made of, together
 
     @property
     def augmentation(self):
         """The recipe's `Augmentation`."""
-        return Augmentation(pad=self.pad, flip=self.flip, resized_crop=self.resized_crop)
+        rows = registry.recipe_fields()
+        return Augmentation(**{row.name: getattr(self, row.name) for row in rows})
 
     def split(self, labels):
         """Returns (training indices, validation indices) of a training set's labels.
@@ -81,32 +63,18 @@ class Recipe:
 
     def to_config(self):
         """Returns the fields as JSON types."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return to_json(self)
 
     @classmethod
     def from_config(cls, config):
         """Returns the recipe that `to_config` wrote; ValueError names a field that is wrong."""
-        return cls(**checked(cls, config, "recipe"))
+        return from_json(cls, config, "recipe")
 
     def replace(self, **fields):
         """Returns a copy with other fields; those given as None stay."""
         given = {name: value for name, value in fields.items() if value is not None}
         return dataclasses.replace(self, **given)
 
-
-_BOUNDS = [
-    ("epochs", "at least 1", lambda value: value >= 1),
-    ("batch_size", "at least 1", lambda value: value >= 1),
-    ("learning_rate", "positive", lambda value: value > 0),
-    ("lr_drops", "fractions in (0, 1)", lambda value: all(0 < at < 1 for at in value)),
-    ("lr_drop_factor", "positive", lambda value: value > 0),
-    ("momentum", "in [0, 1)", lambda value: 0 <= value < 1),
-    ("weight_decay", "at least 0", lambda value: value >= 0),
-    ("label_smoothing", "in [0, 1)", lambda value: 0 <= value < 1),
-    ("validation", "in [0, 1)", lambda value: 0 <= value < 1),
-    ("examples", "at least 1", lambda value: value is None or value >= 1),
-    ("std", "positive", lambda value: value is None or all(part > 0 for part in value)),
-]
 
 # The paper's code: the whole training set, because nothing is chosen on a validation set.
 CIFAR = Recipe(epochs=200, pad=4, flip=True, validation=0.0)

@@ -1,38 +1,33 @@
 """The settings of a run: everything that its result depends on."""
 
 import dataclasses
-import json
 import re
+from typing import ClassVar
 
-from keras_logitkd.data.noise import LabelNoise
+from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.storage import hashing
-from keras_logitkd.storage.schema import checked
+from keras_logitkd.storage.schema import from_json, to_json
 
 # Say where things were found; they make no other run.
 _RECORDS = ("data_dir", "teacher", "devices")
-# Left out where they have their defaults: runs from before there were these settings are found.
-_LATER = {"batch_norm_parts": 1, "devices": None}
 
 
-@dataclasses.dataclass(frozen=True)
-class RunSettings:
-    """Settings of one run.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings(Cell):
+    """A cell of which everything is known, on its data: the content of config.json.
+
+    Arguments that are not named here are those of a `Cell`. A field that is added later changes no
+    name of a run while it has its default, see `storage.schema`.
 
     Args:
-        model: zoo name of the network that is trained.
         dataset: dataset as the catalog takes it.
-        recipe: a `Recipe`.
-        fingerprint: of the dataset's content: other images under the same name are another run.
-        seed: of the initial weights and the order. Defaults to 0.
         teachers: identities of the teachers: names of their runs, or file hashes. Defaults to
             none, which is training on hard labels.
-        loss: objective as `features.registry` has it. Defaults to None: hard labels.
         alpha: weight of the distillation loss. Defaults to 0.
-        views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
+        fingerprint: of the dataset's content: other images under the same name are another run.
         view_seed: of the views. Defaults to 0, whatever `seed` is.
         logit_dtype: in which the teachers' logits are stored. Defaults to `"float32"`.
-        noise: a `LabelNoise` of the training labels. Defaults to None: as they are.
         teacher: the teachers as they were asked for, for the record.
         data_dir: where datasets are, for the record.
         batch_norm_parts: into how many parts, each normalized by itself, devices cut a batch.
@@ -40,22 +35,26 @@ class RunSettings:
         devices: what it is trained on, for the record. Defaults to None: what there is.
     """
 
+    ALWAYS: ClassVar = (
+        *("model", "dataset", "recipe", "fingerprint", "seed", "teachers", "loss", "alpha"),
+        *("views", "view_seed", "logit_dtype", "noise", "teacher", "data_dir"),
+    )
+
     model: str
     dataset: str
     recipe: Recipe
-    fingerprint: str | None = None
-    seed: int = 0
     teachers: tuple[str, ...] = ()
-    loss: str | None = None
     alpha: float = 0.0
-    views: int | None = None
+    fingerprint: str | None = None
     view_seed: int = 0
     logit_dtype: str = "float32"
-    noise: LabelNoise | None = None
     teacher: str | None = None
     data_dir: str | None = None
     batch_norm_parts: int = 1
     devices: str | None = None
+
+    def __post_init__(self):
+        """Judges nothing again: what was trained can be looked at in any version."""
 
     @property
     def kind(self):
@@ -71,31 +70,17 @@ class RunSettings:
 
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""
-        config = {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}
-        for name, default in _LATER.items():
-            if config[name] == default:
-                del config[name]
-        return {**config, "noise": self.noise.to_config() if self.noise else None}
+        return {"kind": self.kind, **to_json(self)}
 
     @classmethod
     def from_config(cls, config):
         """Returns the settings that `to_config` wrote; ValueError names a field that is wrong."""
-        config = {name: value for name, value in config.items() if name != "kind"}
-        fields = checked(cls, config, "config.json")
-        noise = fields.get("noise")
-        return cls(
-            **{
-                **fields,
-                "recipe": Recipe.from_config(fields["recipe"]),
-                "noise": LabelNoise.from_config(noise) if noise else None,
-            }
-        )
+        fields = {name: value for name, value in config.items() if name != "kind"}
+        return from_json(cls, fields, "config.json")
 
     def default_name(self):
         """Returns the run's name where the user gives none: equal settings, equal name."""
-        identity = self.to_config()
-        identity |= {name: None for name in _RECORDS if name not in _LATER}
-        identity.pop("devices", None)
+        identity = dataclasses.replace(self, **dict.fromkeys(_RECORDS)).to_config()
         identity["recipe"]["teacher"] = None  # the usual one; no part of this run
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""

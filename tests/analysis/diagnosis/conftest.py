@@ -62,8 +62,8 @@ class AlwaysCounting(keras.layers.BatchNormalization):
 
 
 def ballast(x):
-    """Adds nothing, with 600 thousand parameters."""
-    wide = keras.layers.Dense(200_000, kernel_initializer="zeros")(x)
+    """Adds nothing, with 1,111 parameters."""
+    wide = keras.layers.Dense(370, kernel_initializer="zeros")(x)
     return x + keras.layers.Dense(1, kernel_initializer="zeros")(wide)
 
 

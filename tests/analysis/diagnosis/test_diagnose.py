@@ -9,6 +9,8 @@ from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.mark.parametrize(
     ("name", "check", "status", "says"),

@@ -3,11 +3,11 @@ import json
 import logging
 import types
 
+import fit
 import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.checkpointing import checkpoint_files
 from keras_logitkd.runs.checkpointing.checkpoint_files import Progress
 from keras_logitkd.runs.checkpointing.checkpointer import Checkpointer

@@ -289,7 +289,7 @@ def test_workers_with_different_weights_are_an_error(monkeypatch):
 
 
 def test_runs_of_before_keep_their_names(tiny_recipe):
-    settings = RunSettings("wrn-10-1", "digits", tiny_recipe, fingerprint="f")
+    settings = RunSettings(model="wrn-10-1", dataset="digits", recipe=tiny_recipe, fingerprint="f")
     assert not {"batch_norm_parts", "devices"} & set(settings.to_config())
     recorded = dataclasses.replace(settings, devices="cpu:2, sync batch norm")
     assert recorded.default_name() == settings.default_name()

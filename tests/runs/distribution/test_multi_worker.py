@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from keras_logitkd.processes import cluster
+from keras_logitkd.processes import cluster, launcher
 from keras_logitkd.runs.distribution import multi_worker
 
 COMMAND = "from keras_logitkd.cli.main import main; main()"
@@ -110,7 +110,7 @@ def test_teacher_by_name_and_teacher_in_the_step(tmp_path):
 @pytest.mark.slow
 def test_keras_alone_still_fails_under_several_workers():
     """Once this fails, `make_fittable` may go: see the issue named in multi_worker.py."""
-    ports = cluster._free_ports(2)
+    ports = launcher.free_ports(2)
     workers = [f"127.0.0.1:{port}" for port in ports]
     processes = []
     for index in range(2):

@@ -16,7 +16,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from keras_logitkd import Distiller, LogitStore
 from keras_logitkd.data import pipeline
-from keras_logitkd.data.augment import Augmentation
+from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.data.dataset import Split
 from keras_logitkd.data.sources import ArrayImages
 from keras_logitkd.storage.logit_store import StoreKey

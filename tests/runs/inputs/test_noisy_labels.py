@@ -2,12 +2,12 @@
 
 import dataclasses
 
+import fit
 import numpy as np
 import pytest
 
 from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.data.noise import LabelNoise, apply_noise
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import models, teachers
 from keras_logitkd.runs.inputs.logit_cache import LogitCache

@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 
+import fit
 import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.runs import fit
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.inputs.logit_cache import LogitCache

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_logitkd.data import pipeline
+from keras_logitkd.data.shares import Share
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
@@ -34,7 +35,13 @@ def settings(tiny):
     # 48 examples for training: 24 steps an epoch.
     recipe = Recipe(epochs=7, batch_size=2, pad=1, flip=True, validation=0.2)
     return RunSettings(
-        "wrn-10-1", tiny.name, recipe, teachers=("t",), loss="mse", views=3, view_seed=5
+        model="wrn-10-1",
+        dataset=tiny.name,
+        recipe=recipe,
+        teachers=("t",),
+        loss="mse",
+        views=3,
+        view_seed=5,
     )
 
 
@@ -48,7 +55,7 @@ def logits_for(tiny, tmp_path):
 
     def make(settings):
         data = RunData(settings, tiny)
-        return data, TeacherLogits([teacher], tiny, data.train_indices, settings, cache)
+        return data, TeacherLogits([teacher], data, cache)
 
     return make
 
@@ -112,7 +119,7 @@ def test_all_epochs_fill_all_views(settings, logits_for):
     assert logits.store.views == [0, 1, 2]
 
 
-@pytest.mark.parametrize("share", [None, pipeline.Share(0, 1, 3), pipeline.Share(1, 3, 3)])
+@pytest.mark.parametrize("share", [None, Share(0, 1, 3), Share(1, 3, 3)])
 def test_held_out_examples_meet_their_own_logits(settings, logits_for, share):
     data, logits = logits_for(settings)
     count = 0

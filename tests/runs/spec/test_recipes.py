@@ -86,3 +86,9 @@ def test_examples_more_than_there_are_are_refused():
     labels = np.arange(200) % 4
     with pytest.raises(ValueError, match=r"`examples` must lie in 4\.\.180.*: examples=181"):
         RECIPES["digits"].replace(validation=0.1, examples=181).split(labels)
+
+
+def test_fields_are_written_in_the_order_of_release_0_1():
+    recipe = RECIPES["digits"]
+    assert tuple(recipe.to_config()) == recipe.ALWAYS
+    assert type(recipe).from_config(recipe.to_config()) == recipe

@@ -1,0 +1,86 @@
+"""The fields of a recipe, one row each.
+
+A row that is added before `recipes` is imported is an attribute of every recipe, an option of every
+command that trains, and in a run's name and config.json where it is not its default.
+"""
+
+from keras_logitkd.data.views import registry
+from keras_logitkd.storage.fields import Field, at_least_0, at_least_1, fraction, positive
+
+
+def _shares(value):
+    return all(0 < share < 1 for share in value)
+
+
+def _none_or_at_least_1(value):
+    return value is None or value >= 1
+
+
+def _none_or_positive(value):
+    return value is None or all(part > 0 for part in value)
+
+
+_DROPS = "When the learning rate drops, as fractions of the epochs."
+_EXAMPLES = "Training examples that are used, the same share of each class. [default: all]"
+_MEAN = "Mean per channel over 255. [default: measured]"
+_STD = "Standard deviation per channel over 255. [default: measured]"
+
+# How a network is trained.
+TRAINING = [
+    Field("epochs", int, "Passes over the training set.", allowed="at least 1", check=at_least_1),
+    Field("batch_size", int, "Examples per step.", 128, "at least 1", at_least_1),
+    Field("learning_rate", float, "Learning rate of SGD at the start.", 0.1, "positive", positive),
+    Field("lr_drops", tuple[float, ...], _DROPS, (0.5, 0.75), "fractions in (0, 1)", _shares),
+    Field(
+        "lr_drop_factor",
+        float,
+        "What a drop multiplies the learning rate by.",
+        0.1,
+        "positive",
+        positive,
+    ),
+    Field("momentum", float, "Momentum of SGD.", 0.9, "in [0, 1)", fraction),
+    Field("nesterov", bool, "Whether the momentum is Nesterov's.", True),
+    Field(
+        "weight_decay",
+        float,
+        "L2 on the kernels, in PyTorch's sense.",
+        5e-4,
+        "at least 0",
+        at_least_0,
+    ),
+    Field(
+        "label_smoothing",
+        float,
+        "Weight of the other classes in the labels (Eq. 1).",
+        0.0,
+        "in [0, 1)",
+        fraction,
+    ),
+]
+# Which examples of its data, and how their pixels are scaled: with the views what a teacher by name
+# shares with its student.
+DATA = [
+    Field(
+        "validation",
+        float,
+        "Fraction of the training set that is held out.",
+        0.1,
+        "in [0, 1)",
+        fraction,
+    ),
+    Field("examples", int | None, _EXAMPLES, None, "at least 1", _none_or_at_least_1),
+    Field("mean", tuple[float, ...] | None, _MEAN, None),
+    Field("std", tuple[float, ...] | None, _STD, None, "positive", _none_or_positive),
+]
+TEACHER = Field("teacher", str, "The usual teacher.", "wrn-28-4")
+
+
+def rows():
+    """Returns the `Field`s of a recipe in their order, those of views' operations among them."""
+    return [*TRAINING, *registry.recipe_fields(), *DATA, TEACHER]
+
+
+def shared_with_teachers():
+    """Returns the names of the fields that say what an example looks like and which are used."""
+    return tuple(row.name for row in (*registry.recipe_fields(), *DATA))

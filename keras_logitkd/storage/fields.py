@@ -1,0 +1,58 @@
+"""Fields as rows of data: what a value is for, what it is by default and what it may be."""
+
+import dataclasses
+import typing
+
+from keras_logitkd.storage.errors import DataError
+
+
+class Field(typing.NamedTuple):
+    """One field of a recipe or of a view's operation."""
+
+    name: str
+    type: object  # int, float, bool, str, a tuple of them, or one of these and None
+    help: str | None  # None: what only Python may set, no option of the command line
+    default: object = dataclasses.MISSING
+    allowed: str | None = None  # what `check` asks for, in words: "must be ..."
+    check: typing.Callable | None = None  # whether a value is allowed
+
+
+def check_fields(fields, values):
+    """Raises DataError, naming the field, where a value is none that is allowed.
+
+    Args:
+        fields: list of `Field`.
+        values: dict of their values by name.
+    """
+    for field in fields:
+        value = values[field.name]
+        if field.check is not None and not field.check(value):
+            raise DataError(
+                f"`{field.name}` must be {field.allowed}. Received: {field.name}={value}"
+            )
+
+
+def base_of(fields):
+    """Returns a frozen dataclass of some fields, to inherit from; nothing is checked."""
+    rows = [(field.name, field.type, _described(field)) for field in fields]
+    return dataclasses.make_dataclass("Fields", rows, frozen=True)
+
+
+def _described(field):
+    return dataclasses.field(default=field.default, metadata={"help": field.help})
+
+
+def at_least_0(value):
+    return value >= 0
+
+
+def at_least_1(value):
+    return value >= 1
+
+
+def positive(value):
+    return value > 0
+
+
+def fraction(value):
+    return 0 <= value < 1
