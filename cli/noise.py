@@ -3,7 +3,7 @@
 import click
 
 from keras_logitkd.cli import options, parameters, quiet
-from keras_logitkd.cli.sweep_options import output_directory, sweep_options
+from keras_logitkd.cli.sweep_options import sweep_options
 
 
 @click.command()
@@ -58,12 +58,5 @@ def noise(context, **given):
         measures=experiment.MEASURES,
         draw=lambda frame, summary: experiment.draw(frame, summary, title),
     )
-    written = table_report.run(
-        story,
-        entries,
-        workspace,
-        output_directory(given, "noise"),
-        given["jobs"],
-        sweeps.Progress(),
-    )
+    written = table_report.run(story, entries, workspace, **sweeps.running(given, "noise"))
     context.exit(sweeps.print_report(written, given["as_json"]))

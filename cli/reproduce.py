@@ -3,25 +3,12 @@
 import click
 
 from keras_logitkd.cli import options, parameters, quiet
-from keras_logitkd.cli.sweep_options import output_directory, sweep_options
-
-_NAMES = (
-    "table2",
-    "table3",
-    "table4",
-    "table5",
-    "table6",
-    "ensemble",
-    "figure2",
-    "figure3",
-    "figure4",
-    "figure5",
-    "figure6",
-)
+from keras_logitkd.cli.sweep_options import sweep_options
+from keras_logitkd.experiments.registry import EXPERIMENTS
 
 
 @click.command()
-@click.argument("what", type=click.Choice(_NAMES), metavar="WHAT")
+@click.argument("what", type=click.Choice(EXPERIMENTS))
 @click.option(
     "--scale",
     type=click.Choice(["smoke", "small", "paper"]),
@@ -41,9 +28,8 @@ _NAMES = (
 def reproduce(context, **given):
     """Run an experiment of the paper and say which of its claims held.
 
-    WHAT is table2, table3, table4, table5, table6, ensemble, figure2, figure3, figure4, figure5 or
-    figure6. The scale sets networks, epochs and seeds; every option below that is given takes the
-    place of the scale's.
+    The scale sets networks, epochs and seeds; every option below that is given takes the place of
+    the scale's.
 
     What is finished is not trained again: after an interruption, run the same command again.
     """
@@ -65,9 +51,7 @@ def reproduce(context, **given):
         given["what"],
         experiments.with_fields(setup, fields),
         sweeps.sweep_workspace({**given, **fields, "dataset": setup.dataset}),
-        output_directory(given, f"{given['what']}-{given['scale']}"),
-        jobs=given["jobs"],
-        progress=sweeps.Progress(),
         command=sweeps.command_line(),
+        **sweeps.running(given, f"{given['what']}-{given['scale']}"),
     )
     context.exit(sweeps.print_report(report, given["as_json"]))

@@ -3,7 +3,7 @@
 import click
 
 from keras_logitkd.cli import options, quiet
-from keras_logitkd.cli.sweep_options import output_directory, sweep_options
+from keras_logitkd.cli.sweep_options import sweep_options
 
 
 @click.command()
@@ -37,12 +37,5 @@ def sequential(context, **given):
         what=f"{' -> '.join(given['links'])}, seeds {', '.join(map(str, given['seeds']))}.",
         command=sweeps.command_line(),
     )
-    written = table_report.run(
-        story,
-        entries,
-        workspace,
-        output_directory(given, "sequential"),
-        given["jobs"],
-        sweeps.Progress(),
-    )
+    written = table_report.run(story, entries, workspace, **sweeps.running(given, "sequential"))
     context.exit(sweeps.print_report(written, given["as_json"]))

@@ -1,7 +1,5 @@
 """Options of the commands that run many cells."""
 
-import pathlib
-
 import click
 
 from keras_logitkd.cli import options, parameters
@@ -41,8 +39,3 @@ def sweep_options(default_seeds):
         return command
 
     return decorate
-
-
-def output_directory(given, name):
-    """Returns where a command writes its report: `--output`, or below results/."""
-    return pathlib.Path(given["output"] or pathlib.Path("results") / name)

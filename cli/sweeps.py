@@ -2,6 +2,7 @@
 
 import logging
 import math
+import pathlib
 import shlex
 import sys
 import time
@@ -22,6 +23,17 @@ def sweep_workspace(given):
     # Where tracebacks of failed cells go.
     logging.getLogger(sweep.__name__).setLevel(logging.DEBUG if is_debugging else logging.WARNING)
     return workspace
+
+
+def running(given, name):
+    """Returns how the cells of a table are run and where its report goes, as keyword arguments.
+
+    Args:
+        given: a command's options.
+        name: of the report's directory below results/, unless `--output` names one.
+    """
+    output = pathlib.Path(given["output"] or pathlib.Path("results") / name)
+    return {"output": output, "jobs": given["jobs"], "progress": Progress()}
 
 
 def command_line():

@@ -1,11 +1,9 @@
 """Section 4.3: MSE against the average of several teachers' logits."""
 
-from keras_logitkd.experiments.statistics import Claim
+from keras_logitkd.experiments.experiment import Experiment, student_claims
 from keras_logitkd.experiments.sweep import Entry
 
-TITLE = "Ensemble: test accuracy by MSE from one teacher or from the average of several"
 AVERAGE = "average"
-PAPER = {("wrn-16-2", AVERAGE): 75.60, ("wrn-16-2", "wrn-28-4"): 75.54}
 
 
 def entries(setup):
@@ -21,8 +19,13 @@ def entries(setup):
 
 def claims(setup):
     """Returns what the paper says: the average is better than each."""
-    row = setup.student
-    return [
-        Claim(f"The average is a better teacher than {name}", (row, AVERAGE), (row, name))
-        for name in setup.ensemble
-    ]
+    text = "The average is a better teacher than"
+    return student_claims(setup, [(f"{text} {name}", AVERAGE, name) for name in setup.ensemble])
+
+
+EXPERIMENT = Experiment(
+    title="Ensemble: test accuracy by MSE from one teacher or from the average of several",
+    entries=entries,
+    claims=claims,
+    paper={("wrn-16-2", AVERAGE): 75.60, ("wrn-16-2", "wrn-28-4"): 75.54},
+)

@@ -1,15 +1,12 @@
 """Figure 3: accuracy over the weight alpha of the distillation loss and the temperature."""
 
 from keras_logitkd.analysis import plots
+from keras_logitkd.experiments.experiment import Experiment
 from keras_logitkd.experiments.statistics import Claim
 from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.experiments.table_report import TEST_ACCURACY
 
 TITLE = "Figure 3: test accuracy over alpha and tau"
-PAPER = {}
-MEASURES = {
-    "test_accuracy": "Test accuracy (%)",
-    "train_accuracy": "Accuracy on the augmented training images of the last epoch (%)",
-}
 
 
 def entries(setup):
@@ -48,3 +45,13 @@ def _row(alpha):
 
 def _column(tau):
     return f"tau = {tau}"
+
+
+EXPERIMENT = Experiment(
+    title=TITLE,
+    entries=entries,
+    claims=claims,
+    measures=TEST_ACCURACY
+    | {"train_accuracy": "Accuracy on the augmented training images of the last epoch (%)"},
+    figure=figure,
+)

@@ -2,11 +2,9 @@
 
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.experiments import noise
-from keras_logitkd.experiments.statistics import Claim
+from keras_logitkd.experiments.experiment import Experiment, claims_of
 
 TITLE = "Figure 6: test accuracy with wrong training labels"
-PAPER = {}
-MEASURES = noise.MEASURES
 
 
 def entries(setup):
@@ -32,10 +30,15 @@ def claims(setup):
         else:
             pairs.append(("Hard labels are better than MSE", "ce", "mse"))
             pairs.append(("Hard labels are better than KL at tau = inf", "ce", "kl:inf"))
-        found += [Claim(f"{text} ({percent})", (row, a), (row, b)) for text, a, b in pairs]
+        found += claims_of(row, [(f"{text} ({percent})", *columns) for text, *columns in pairs])
     return found
 
 
 def figure(frame, summary, setup):
     """Draws the accuracy against the temperature, a line for each rate."""
     return noise.draw(frame, summary, TITLE)
+
+
+EXPERIMENT = Experiment(
+    title=TITLE, entries=entries, claims=claims, measures=noise.MEASURES, figure=figure
+)

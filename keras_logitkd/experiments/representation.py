@@ -4,17 +4,19 @@ The paper looks at the training images, without augmentation, and so do these.
 """
 
 import dataclasses
+import functools
 import pathlib
 
 from keras_logitkd.analysis.analysis import analyze
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.experiments import table2
+from keras_logitkd.experiments.experiment import Experiment, student_claims
+from keras_logitkd.experiments.table_report import TEST_ACCURACY
 
 SHIFT = "logit_sum_shift"
 DISTANCE = "logit_distance"
 NORM = "pre_logit_norm"
 SPREAD = "template_distance"
-ACCURACY = {"test_accuracy": "Test accuracy (%)"}
 HEADINGS = {
     SHIFT: "Shift of the logits' sum from the teacher's (root mean square over the examples)",
     DISTANCE: "Distance of the logits to the teacher's (mean over the examples)",
@@ -22,6 +24,29 @@ HEADINGS = {
     SPREAD: "Distance of the pre-logits to their class's template in the plane (root mean square)",
 }
 NOTE = "Measured on the training images without augmentation; each picture shows the first seed."
+
+
+def experiment(title, columns, measures, pairs, pictures, note=""):
+    """Returns the `Experiment` of one of these figures.
+
+    Args:
+        title: of the report.
+        columns: those of `table2.COLUMNS` to take.
+        measures: names of `HEADINGS` to report beside the test accuracy; the first is what the
+            claims compare that name none.
+        pairs: what the paper says, see `experiment.claims_of`.
+        pictures: functions from an `Analysis` to a `Picture`.
+        note: sentence for the end of the report. Defaults to nothing.
+    """
+    pairs = tuple(pair if len(pair) == 4 else (*pair, measures[0]) for pair in pairs)
+    return Experiment(
+        title=title,
+        entries=functools.partial(entries, columns=columns),
+        claims=functools.partial(student_claims, pairs=pairs),
+        note=f"{NOTE} {note}".rstrip(),
+        measures={name: HEADINGS[name] for name in measures} | TEST_ACCURACY,
+        study=functools.partial(study, draw=pictures),
+    )
 
 
 def entries(setup, columns):
@@ -41,7 +66,7 @@ def study(frame, workspace, draw):
     Args:
         frame: pandas frame of a sweep with at least one finished run.
         workspace: the `Workspace` of the runs.
-        draw: list of functions from an `Analysis` to a `Picture`.
+        draw: functions from an `Analysis` to a `Picture`.
 
     Returns:
         (frame, pictures): the frame with a column for each of `HEADINGS`, nan where a run failed or

@@ -1,22 +1,16 @@
 """Table 2: hard labels, KL at several temperatures and MSE, for several students of one teacher."""
 
-from keras_logitkd.experiments.statistics import Claim
+from keras_logitkd.experiments.experiment import Experiment, claims_of, published
 from keras_logitkd.experiments.sweep import Entry
 
-TITLE = "Table 2: test accuracy by objective"
 COLUMNS = ("ce", "kl:1", "kl:3", "kl:5", "kl:20", "kl:inf", "mse")
 # Kim et al., IJCAI 2021, Table 2: CIFAR-100, one teacher wrn-28-4, alpha = 1.
-_PUBLISHED = {
+_PAPER = {
     "wrn-16-2": (72.68, 72.90, 74.24, 74.88, 75.15, 75.51, 75.54),
     "wrn-16-4": (77.28, 76.93, 78.76, 78.65, 78.84, 78.61, 79.03),
     "wrn-28-2": (75.12, 74.88, 76.47, 76.60, 77.28, 76.86, 77.28),
     "wrn-28-4": (78.88, 78.01, 78.84, 79.36, 79.72, 79.61, 79.79),
     "wrn-40-6": (79.11, 79.69, 79.94, 79.87, 79.82, 79.80, 80.25),
-}
-PAPER = {
-    (student, column): accuracy
-    for student, row in _PUBLISHED.items()
-    for column, accuracy in zip(COLUMNS, row, strict=True)
 }
 
 
@@ -42,7 +36,15 @@ def claims(setup):
         ("KL at tau = 20 is better than at tau = 1", "kl:20", "kl:1"),
     ]
     return [
-        Claim(f"{text} ({student})", (student, first), (student, second))
+        claim
         for student in setup.students
-        for text, first, second in pairs
+        for claim in claims_of(student, [(f"{text} ({student})", *pair) for text, *pair in pairs])
     ]
+
+
+EXPERIMENT = Experiment(
+    title="Table 2: test accuracy by objective",
+    entries=entries,
+    claims=claims,
+    paper=published(COLUMNS, _PAPER),
+)

@@ -1,16 +1,14 @@
 """Table 3: matching logits beside matching features, boundaries, attention and gradients."""
 
-from keras_logitkd.experiments.statistics import Claim
+from keras_logitkd.experiments.experiment import Experiment, claims_of, published
 from keras_logitkd.experiments.sweep import Entry
 from keras_logitkd.experiments.table_report import TEST_ACCURACY
 
-TITLE = "Table 3: test accuracy by method"
 SKD = "skd (alpha 0.1, tau 5)"
 FEATURE_METHODS = ("fitnets", "at", "jacobian", "ft", "ab", "overhaul")
-MEASURES = {**TEST_ACCURACY, "seconds": "Seconds of training, validation and stored logits"}
 COLUMNS = ("baseline", SKD, *FEATURE_METHODS, "mse")
 _IN_STAGES = ("ft", "ab")  # Their first stage has epochs of its own.
-NOTE = (
+_NOTE = (
     "The feature methods have the weights, taps and stages of docs/methods.md, which are our "
     "settings: those of the published FitNets, AT, Jacobian, FT and AB columns are not known. They "
     "see the teacher in every step, the others its stored logits; the epochs of a first stage come "
@@ -19,15 +17,10 @@ NOTE = (
     "teacher; Heo's own numbers for overhaul are 75.92, 79.11 and 78.02, and MSE is below each."
 )
 # Kim et al., IJCAI 2021, Table 3: CIFAR-100, one teacher wrn-28-4.
-_PUBLISHED = {
+_PAPER = {
     "wrn-16-2": (72.68, 73.53, 73.70, 73.44, 73.29, 74.09, 73.98, 75.59, 75.54),
     "wrn-16-4": (77.28, 78.31, 78.15, 77.93, 77.82, 78.28, 78.64, 78.20, 79.03),
     "wrn-28-2": (75.12, 76.57, 76.06, 76.20, 76.30, 76.59, 76.81, 76.71, 77.28),
-}
-PAPER = {
-    (student, column): accuracy
-    for student, row in _PUBLISHED.items()
-    for column, accuracy in zip(COLUMNS, row, strict=True)
 }
 
 
@@ -43,30 +36,17 @@ def entries(setup):
 
 def claims(setup):
     """Returns what the paper says: MSE is as good as every other method or better."""
-    return [
-        claim
-        for student in students(setup)
-        for claim in [
-            Claim(
-                f"Standard distillation is better than hard labels ({student})",
-                (student, SKD),
-                (student, "baseline"),
-            ),
-            *[
-                Claim(
-                    f"MSE equals or beats {column} ({student})",
-                    (student, "mse"),
-                    (student, column),
-                )
-                for column in COLUMNS[:-1]
-            ],
-        ]
-    ]
+    found = []
+    for student in students(setup):
+        pairs = [("Standard distillation is better than hard labels", SKD, "baseline")]
+        pairs += [(f"MSE equals or beats {column}", "mse", column) for column in COLUMNS[:-1]]
+        found += claims_of(student, [(f"{text} ({student})", *pair) for text, *pair in pairs])
+    return found
 
 
 def students(setup):
     """Returns the students of this table, the first three of the setup."""
-    return setup.students[: len(_PUBLISHED)]
+    return setup.students[: len(_PAPER)]
 
 
 def _cell(setup, student, column, seed):
@@ -79,3 +59,13 @@ def _cell(setup, student, column, seed):
     if column in _IN_STAGES and setup.init_epochs is not None:
         loss = f"{column}:init_epochs={setup.init_epochs}"
     return setup.cell(loss, teachers, student, seed=seed)
+
+
+EXPERIMENT = Experiment(
+    title="Table 3: test accuracy by method",
+    entries=entries,
+    claims=claims,
+    paper=published(COLUMNS, _PAPER),
+    note=_NOTE,
+    measures={**TEST_ACCURACY, "seconds": "Seconds of training, validation and stored logits"},
+)

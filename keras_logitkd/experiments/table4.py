@@ -1,15 +1,21 @@
 """Table 4: a poorly fitted teacher, stopped after a few epochs."""
 
-from keras_logitkd.experiments.statistics import Claim
+import functools
+
+from keras_logitkd.experiments.experiment import Experiment, published, student_claims
 from keras_logitkd.experiments.sweep import Entry
 
-TITLE = "Table 4: test accuracy under a poorly fitted teacher"
 COLUMNS = ("kl:0.1", "kl:0.5", "kl:1", "kl:5", "kl:20", "kl:inf", "mse")
+# Matching labels is better than matching logits.
+_CLAIMS = (
+    ("KL at tau = 0.5 is better than at tau = 5", "kl:0.5", "kl:5"),
+    ("KL at tau = 0.5 is better than at tau = 20", "kl:0.5", "kl:20"),
+    ("KL at tau = 0.5 is better than MSE", "kl:0.5", "mse"),
+    ("KL at tau = 0.1 is better than MSE", "kl:0.1", "mse"),
+    ("KL at tau = inf is better than MSE, the worst", "kl:inf", "mse"),
+)
 # Kim et al., IJCAI 2021, Table 4: CIFAR-100; the teacher's training accuracy was 53.77%.
-_PUBLISHED = (51.64, 52.07, 51.36, 50.11, 49.69, 49.46, 49.20)
-PAPER = {
-    ("wrn-16-2", column): accuracy for column, accuracy in zip(COLUMNS, _PUBLISHED, strict=True)
-}
+_PAPER = {"wrn-16-2": (51.64, 52.07, 51.36, 50.11, 49.69, 49.46, 49.20)}
 
 
 def entries(setup):
@@ -22,16 +28,9 @@ def entries(setup):
     ]
 
 
-def claims(setup):
-    """Returns what the paper says: matching labels is better than matching logits."""
-    row = setup.student
-    return [
-        Claim(text, (row, first), (row, second))
-        for text, first, second in [
-            ("KL at tau = 0.5 is better than at tau = 5", "kl:0.5", "kl:5"),
-            ("KL at tau = 0.5 is better than at tau = 20", "kl:0.5", "kl:20"),
-            ("KL at tau = 0.5 is better than MSE", "kl:0.5", "mse"),
-            ("KL at tau = 0.1 is better than MSE", "kl:0.1", "mse"),
-            ("KL at tau = inf is better than MSE, the worst", "kl:inf", "mse"),
-        ]
-    ]
+EXPERIMENT = Experiment(
+    title="Table 4: test accuracy under a poorly fitted teacher",
+    entries=entries,
+    claims=functools.partial(student_claims, pairs=_CLAIMS),
+    paper=published(COLUMNS, _PAPER),
+)

@@ -1,22 +1,17 @@
 """Table 6: chains of teachers, large to medium to small."""
 
+from keras_logitkd.experiments.experiment import Experiment, published
 from keras_logitkd.experiments.statistics import Claim
 from keras_logitkd.experiments.sweep import Entry
 
-TITLE = "Table 6: test accuracy of the last student of a chain"
 FINAL = ("kl:3", "kl:20", "mse")
 NONE, MEDIUM, LARGE = "no teacher", "medium", "large"
 # Kim et al., IJCAI 2021, Table 6: CIFAR-100, wrn-28-4, wrn-16-4, wrn-16-2.
-_PUBLISHED = {
+_PAPER = {
     MEDIUM: (74.84, 75.42, 75.58),
     LARGE: (74.24, 75.15, 75.54),
     "large, medium by kl:3": (74.52, 75.47, 75.78),
     "large, medium by mse": (74.83, 75.47, 75.48),
-}
-PAPER = {(NONE, "ce"): 72.68} | {
-    (row, column): accuracy
-    for row, accuracies in _PUBLISHED.items()
-    for column, accuracy in zip(FINAL, accuracies, strict=True)
 }
 
 
@@ -51,3 +46,11 @@ def claims(setup):
         ("MSE from the medium one is better than MSE twice", (MEDIUM, "mse"), (by_mse, "mse")),
     ]
     return [Claim(*pair) for pair in pairs]
+
+
+EXPERIMENT = Experiment(
+    title="Table 6: test accuracy of the last student of a chain",
+    entries=entries,
+    claims=claims,
+    paper={(NONE, "ce"): 72.68} | published(FINAL, _PAPER),
+)

@@ -8,7 +8,7 @@ import pytest
 
 from keras_logitkd.analysis.analysis import analyze
 from keras_logitkd.analysis.finished_run import open_run
-from keras_logitkd.experiments import figure2, figure4, figure5, reproduce, setups, table2
+from keras_logitkd.experiments import registry, reproduce, setups, table2
 from keras_logitkd.experiments.cell_order import Failure
 from keras_logitkd.runs.spec.recipes import recipe_for
 from keras_logitkd.runs.workspace import open_workspace
@@ -26,8 +26,8 @@ def test_cells_are_those_of_table_2(scale):
     recipe = recipe_for(setup.dataset, (32, 32, 3)).replace(**setup.fields)
     setup = dataclasses.replace(setup, recipe=recipe)
     cells = {entry.cell for entry in table2.entries(setup)}
-    for figure in (figure2, figure4, figure5):
-        own = {entry.cell for entry in figure.entries(setup)}
+    for name in PICTURES:
+        own = {entry.cell for entry in registry.get(name).entries(setup)}
         assert own <= cells
         assert {cell.model for cell in own} == {setup.student}
 
@@ -69,7 +69,7 @@ def test_numbers_in_table_and_text_are_those_of_an_analysis(name, reports):
         distance = measures.distributions["logit_distance"].mean
         assert float(row["logit_distance"]) == pytest.approx(distance)
     text = report.files["markdown"].read_text()
-    for column in reproduce.EXPERIMENTS[name].MEASURES:
+    for column in registry.get(name).measures:
         value = report.frame.loc[report.frame["column"] == "mse", column].item()
         scale = 100 if column == "test_accuracy" else 1
         assert f"{scale * value:.2f}" in text
@@ -104,7 +104,7 @@ def test_cells_that_failed_leave_the_others(reports, tmp_path):
     failed = frame["column"] == "mse"
     frame.loc[failed, "run"] = ""
     frame.loc[failed, "test_accuracy"] = np.nan
-    measured, pictures = figure4.study(frame, workspace)
+    measured, pictures = registry.get("figure4").study(frame, workspace)
     assert measured.loc[failed, "pre_logit_norm"].isna().all()
     assert measured.loc[~failed, "pre_logit_norm"].notna().all()
     assert "MSE" not in pictures[0].alt
