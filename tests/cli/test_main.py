@@ -265,44 +265,6 @@ def test_a_command_is_one_row(run, monkeypatch):
     assert "  toy         Play." in run("--help")[1]
 
 
-FIELDS_OF_THEIR_OWN = """
-import numpy as np
-from keras_logitkd.data.views import operation, registry
-from keras_logitkd.runs.spec import recipe_fields
-from keras_logitkd.storage.fields import Field
-
-class Dark(operation.Operation):
-    name = "dark"
-    FIELDS = (Field("dark", int, "Divides all values.", 1),)
-    draws = 1
-    def apply(self, images, parameters):
-        return images // self.dark
-
-registry.OPERATIONS.append(Dark)
-shade = Field("shade", str, "None of it.", "none", "none or some", lambda v: v in ("none", "some"))
-recipe_fields.TRAINING.append(shade)
-from keras_logitkd.cli.main import main
-"""
-
-
-def test_a_view_operation_and_a_recipe_field_are_one_row_each(tmp_path):
-    def call(*arguments):
-        script = f"{FIELDS_OF_THEIR_OWN}main({list(arguments)})"
-        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-
-    told = call("train", "--help").stdout
-    assert "--dark INTEGER" in told
-    assert "--shade TEXT" in told
-    wrong = call("train", "--model", "wrn-10-1", "--shade", "deep")
-    assert wrong.stderr.endswith("`shade` must be none or some. Received: shade=deep\n")
-    options = ("--model", "wrn-10-1", "--examples", "30", *QUICK, "--json")
-    done = call("train", *options, "--dark", "2", "--shade", "some")
-    assert done.returncode == 0, done.stderr
-    (config,) = pathlib.Path("runs").glob("*/config.json")
-    recipe = json.loads(config.read_text())["recipe"]
-    assert (recipe["dark"], recipe["shade"]) == (2, "some")
-
-
 @tiny_networks
 def test_runs_lists_the_others_beside_a_damaged_one(run, tmp_path):
     for name, config in (("broken", "[]"), ("empty copy", "{}"), ("cut", '{"kind"')):

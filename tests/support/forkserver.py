@@ -16,12 +16,20 @@ READ_AT_IMPORT = ("TF_CPP_", "TF_ENABLE_", "KERAS_", "CUDA_", "XLA_", "OMP_", "P
 
 
 class Server:
-    """Forks children on request; they end before it or with it."""
+    """Forks children on request; they end before it or with it.
 
-    def __init__(self):
-        self._environment = dict(os.environ)
+    Args:
+        environment: dict of variables. Defaults to those of this process.
+    """
+
+    def __init__(self, environment=None):
+        self._environment = dict(os.environ if environment is None else environment)
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
         )
 
     def can_start(self, environment):
