@@ -40,6 +40,7 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
     """With `--dist loadgroup`, those that share a fixture that takes long run in one process."""
     groups = {}

@@ -143,9 +143,8 @@ def fake_run(name="run", **fields):
     recipe = Recipe(epochs=fields.pop("epochs", 1), examples=fields.pop("examples", None))
     if fields.get("loss"):
         fields = {"teachers": ("t",), "alpha": 1.0, **fields}
-    settings = RunSettings(
-        fields.pop("model", "wrn-10-1"), dataset="digits", recipe=recipe, **fields
-    )
+    model = fields.pop("model", "wrn-10-1")
+    settings = RunSettings(model=model, dataset="digits", recipe=recipe, **fields)
     return types.SimpleNamespace(settings=settings, directory=types.SimpleNamespace(name=name))
 
 

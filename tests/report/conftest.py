@@ -23,15 +23,15 @@ RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.05, pad=1, validation=0
 @pytest.fixture(scope="session")
 def workspace(tiny_spec, tmp_path_factory):
     place = tmp_path_factory.mktemp("report")
-    with tiny_zoo.in_place():
-        yield Workspace(catalog.load(tiny_spec), RECIPE, str(place / "runs"), resume=True)
+    return Workspace(catalog.load(tiny_spec), RECIPE, str(place / "runs"), resume=True)
 
 
 @pytest.fixture(scope="session")
 def run_directory(workspace):
     """A distilled student whose network was trained on hard labels, too."""
-    workspace.train("wrn-10-1")
-    return workspace.run(_student("kl:4", 0)).directory
+    with tiny_zoo.in_place():
+        workspace.train("wrn-10-1")
+        return workspace.run(_student("kl:4", 0)).directory
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,8 @@ def sweep_directory(workspace, run_directory):
         notes=["A note."],
     )
     output = run_directory.path.parent.parent / "results"
-    table_report.run(story, entries, workspace, output)
+    with tiny_zoo.in_place():
+        table_report.run(story, entries, workspace, output)
     return output
 
 
@@ -60,8 +61,9 @@ def sweep_directory(workspace, run_directory):
 def search_directory(workspace):
     space = SearchSpace(tau_choices=(0.0, float("inf")), alpha=(0.5, 1.0))
     search = Search(workspace, "wrn-10-1", "wrn-10-1", space=space, trials=3, name="search")
-    search.start()
-    search.run()
+    with tiny_zoo.in_place():
+        search.start()
+        search.run()
     return search.path
 
 

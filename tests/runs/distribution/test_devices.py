@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_logitkd.data.pipeline import Share
+from keras_logitkd.data.shares import Share
 from keras_logitkd.networks.layers import FusedBatchNormalization
 from keras_logitkd.processes.cluster import Task
 from keras_logitkd.runs.distribution import devices
