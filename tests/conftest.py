@@ -19,12 +19,10 @@ hypothesis.settings.register_profile("undisturbed", deadline=None)
 hypothesis.settings.load_profile("undisturbed")
 
 
-# Directories whose modules share what the conftest.py beside them makes in half a minute.
-_TOGETHER = ("report",)
-# What takes longest, first: a group that begins last leaves the other processes idle.
+# Files that take longest: one that begins last leaves the other processes idle.
 _FIRST = (
     "faults/test_kill",
-    "tests/report",
+    "report/test_pages",
     "tests/test_readme",
     "cli/test_sweeps",
     "tuning/test_tuning",
@@ -35,21 +33,19 @@ _FIRST = (
 
 
 def pytest_configure(config):
-    """`--dist loadgroup` keeps the order below, and does not begin with the many short tests."""
+    """`--dist loadfile` keeps the order below, and does not begin with the many short tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup`, those that share a fixture that takes long run in one process."""
-    groups = {}
-    for item in items:
-        place = item.path.parent if item.path.parent.name in _TOGETHER else item.path
-        group = f"{place.parent.name}/{place.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
-        groups[item] = _FIRST.index(group) if group in _FIRST else len(_FIRST)
-    items.sort(key=groups.get)
+    """Puts the files of `_FIRST` first."""
+
+    def place(item):
+        name = f"{item.path.parent.name}/{item.path.stem}"
+        return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
