@@ -2,9 +2,11 @@
 
 import keras
 
-from keras_logitkd.features.checks import check_choice, check_number
+from keras_logitkd.features.checks import check_number
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.features.weights import WeightSchedule
+from keras_logitkd.losses.base import check_choice
+from keras_logitkd.losses.grammar import options_of
 from keras_logitkd.networks.layers import FusedBatchNormalization, draw_initial_values
 
 STATISTICS = ("moving", "batch")
@@ -203,7 +205,8 @@ class FeatureMethod(keras.layers.Layer):
         return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
 
     def get_config(self):
-        return {
+        """Returns the options; those of a subclass are its attributes of the same names."""
+        config = {
             "weight": self.schedule.text,
             "taps": [list(pair) for pair in self.taps],
             "teacher_bn": self.teacher_bn,
@@ -211,6 +214,8 @@ class FeatureMethod(keras.layers.Layer):
             "seed": self.seed,
             "name": self.name,
         }
+        own = [name for name in options_of(type(self)) if name not in config]
+        return config | {name: getattr(self, name) for name in own if hasattr(self, name)}
 
 
 def _pair(tap):

@@ -19,8 +19,7 @@ def selectivity_loss(teacher_features, student_features):
     teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, H, W, C)`.
-        student_features: Tensor of shape `(batch, H', W', C')`.
+        teacher_features, student_features: Maps of shape `(batch, H, W, C)`, `(batch, H', W', C')`.
 
     Returns:
         A float32 tensor of shape `(batch,)`.

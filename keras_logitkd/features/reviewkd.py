@@ -21,8 +21,7 @@ def hierarchical_loss(teacher_features, student_features):
     teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, H, W, C)`.
-        student_features: Tensor of the same shape.
+        teacher_features, student_features: Tensors of one shape, `(batch, H, W, C)`.
 
     Returns:
         A float32 tensor of shape `(batch,)`.
@@ -94,9 +93,6 @@ class KnowledgeReview(FeatureMethod):
             )
             total = total + hierarchical_loss(ops.reshape(t, _as_map(t.shape)), output)
         return total
-
-    def get_config(self):
-        return {**super().get_config(), "width": self.width}
 
 
 class _Fusion(keras.layers.Layer):

@@ -17,8 +17,7 @@ def similarity_loss(teacher_features, student_features):
     of G divided by its length. Sizes may differ. No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of shape `(batch, ...)`.
+        teacher_features, student_features: Tensors of shape `(batch, ...)`.
 
     Returns:
         A float32 scalar.

@@ -7,6 +7,7 @@ from keras_logitkd.features.registry import get
 from keras_logitkd.features.stages import TRAINS
 from keras_logitkd.features.taps import Graph, tapped
 from keras_logitkd.features.teacher_models import teacher_with_taps
+from keras_logitkd.losses.base import check_choice
 from keras_logitkd.networks.inference import for_inference
 
 # What a Distiller logs besides the methods' terms and the metrics of `compile`.
@@ -71,10 +72,8 @@ class FeatureTerms:
     """
 
     def __init__(self, methods, student, trains="all", needs_logits=True):
-        if trains not in TRAINS:
-            raise ValueError(f"`trains` must be one of {TRAINS}. Received: trains={trains!r}")
         self.methods = methods
-        self.trains = trains
+        self.trains = check_choice("trains", trains, TRAINS)
         self.needs_logits = needs_logits
         self.teachers = {}
         by_gradient = [method for method in methods if method.needs_gradient]
@@ -117,7 +116,8 @@ class FeatureTerms:
             if models and method.needs_teacher:
                 method.prepare(models[0])
             if not method.built and (models or not method.teacher_taps):
-                self._build(method, next(iter(models), None))
+                ours = _shapes(self._student, method.student_taps)
+                method.build(ours, _shapes(next(iter(models), None), method.teacher_taps))
 
     @property
     def trained_variables(self):
@@ -198,15 +198,6 @@ class FeatureTerms:
         batch.student_taps = dict(outputs)
         batch.student_logits = batch.student_taps.pop("logits", None)
 
-    def _build(self, method, teacher):
-        """Makes the auxiliary layers of a method for the shapes of its taps."""
-        pairs = [(self._student, method.student_taps), (teacher, method.teacher_taps)]
-        shapes = [
-            [Graph(model).tensor(tap).shape for tap in taps] if taps else []
-            for model, taps in pairs
-        ]
-        method.build(*shapes)
-
 
 def value_of(method, batch):
     """Returns the term of a method, a scalar to be summed over the replicas."""
@@ -218,6 +209,10 @@ def value_of(method, batch):
             value = value * ops.cast(ops.reshape(batch.sample_weight, (-1,)), value.dtype)
         value = ops.mean(value)
     return value / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _shapes(model, taps):
+    return [Graph(model).tensor(tap).shape for tap in taps]
 
 
 def _teacher(model, taps, statistics):
