@@ -1,6 +1,7 @@
 """One picture of a split: a row of examples for each class."""
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 _CELL = 56
 _GAP = 4
@@ -19,8 +20,6 @@ def contact_sheet(split, class_names, columns=10, rows=20):
     Returns:
         PIL.Image.Image, one row per class with its name on the left.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     count = len(class_names)
     shown = range(count) if count <= rows else [count * row // rows for row in range(rows)]
     chosen = [np.flatnonzero(split.labels == label)[:columns] for label in shown]
@@ -56,8 +55,6 @@ def _display_scale(split, chosen):
 
 def _cell(pixels, scale):
     """Returns an image that fits into a cell, enlarged by whole factors only."""
-    from PIL import Image
-
     pixels = np.rint(pixels * scale).astype(np.uint8)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
     factor = _CELL / max(image.size)
