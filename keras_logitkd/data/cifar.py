@@ -105,10 +105,8 @@ def _folder_files(root):
     found = {}
     for folder in folders:
         for file in folder.iterdir():
-            if file.name in _WANTED and file.is_file():
-                found.setdefault(file.name, file.read_bytes())
-            elif file.name in _PICKLED and file.is_file():
-                found.setdefault(file.name, b"")
+            if file.name in _WANTED | _PICKLED and file.is_file():
+                found.setdefault(file.name, b"" if file.name in _PICKLED else file.read_bytes())
     return found
 
 

@@ -25,15 +25,15 @@ def contact_sheet(split, class_names, columns=10, rows=20):
     chosen = [np.flatnonzero(split.labels == label)[:columns] for label in shown]
     scale = _display_scale(split, chosen)
     font = ImageFont.load_default(size=_FONT_SIZE)
-    margin = 2 * _GAP + max(int(font.getlength(_short(class_names[label]))) for label in shown)
+    names = [_short(class_names[label]) for label in shown]
+    margin = 2 * _GAP + max(int(font.getlength(name)) for name in names)
     step = _CELL + _GAP
     size = (margin + columns * step + _GAP, len(chosen) * step + _GAP)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for row, (label, indices) in enumerate(zip(shown, chosen, strict=True)):
+    for row, (name, indices) in enumerate(zip(names, chosen, strict=True)):
         top = _GAP + row * step
-        middle = (_GAP, top + _CELL // 2)
-        draw.text(middle, _short(class_names[label]), fill="black", font=font, anchor="lm")
+        draw.text((_GAP, top + _CELL // 2), name, fill="black", font=font, anchor="lm")
         for column, pixels in enumerate(split.images.read(indices)):
             cell = _cell(pixels, scale)
             left = margin + column * step

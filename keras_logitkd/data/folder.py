@@ -56,11 +56,9 @@ class FileImages(Images):
 
 
 def decode(path, channels):
-    """Reads an image file as uint8 array (height, width, channels); transparency is dropped.
+    """Reads an image file as uint8 array (height, width, channels), 1 for grey or 3 for RGB.
 
-    Args:
-        path: the file.
-        channels: 1 for grey, 3 for RGB.
+    Transparency is dropped.
 
     Raises:
         DataError: if the file is no readable image.

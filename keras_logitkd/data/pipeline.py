@@ -29,9 +29,7 @@ def epoch_order(seed, epoch, indices):
 def view_of(epoch, views):
     """Returns the number of the view that an epoch sees, for the images and for stored logits.
 
-    Args:
-        epoch: integer >= 0.
-        views: how many views take turns, or None: each epoch has its own.
+    So many `views` take turns; where it is None, each epoch has its own.
     """
     return int(epoch) if views is None else int(epoch) % views
 
@@ -136,8 +134,7 @@ def view_batches(split, indices=None, *, batch_size, view, augmentation=NONE, vi
     Args:
         split, indices, batch_size: as for `eval_batches`.
         view: integer >= 0.
-        augmentation: an `Augmentation`. Defaults to none.
-        view_seed: integer that fixes the views. Defaults to 0.
+        augmentation, view_seed: as for `train_batches`.
 
     Returns:
         tf.data.Dataset as `eval_batches` returns it, with the images that `train_batches` gives in
@@ -168,11 +165,11 @@ def _planned_batches(plan, epoch, first, batch_size, logits):
     span = _CHUNK * batch_size
 
     def chunk_batches(begin):
-        columns = {"index": index[begin : begin + span]}
-        columns["parameters"] = parameters[begin : begin + span]
+        chunk = slice(begin, begin + span)
+        columns = {"index": index[chunk], "parameters": parameters[chunk]}
         columns["view"] = tf.fill(tf.shape(columns["index"]), view)
         if logits is not None:
-            columns["teacher_logits"] = _rows_of(logits, view, rows[begin : begin + span])
+            columns["teacher_logits"] = _rows_of(logits, view, rows[chunk])
 
         def batch(start):
             return {name: column[start : start + batch_size] for name, column in columns.items()}

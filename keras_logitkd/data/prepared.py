@@ -35,8 +35,7 @@ def load_tfds(spec, data_dir, memory_budget):
 
     Args:
         spec: "name[/config][:version]".
-        data_dir: directory of TFDS datasets, or None for TFDS's own.
-        memory_budget: bytes; sets of equally sized images that fit are held in memory.
+        data_dir, memory_budget: as for `catalog.load`.
 
     Returns:
         A `Dataset` in TFDS's canonical order.

@@ -11,7 +11,7 @@ from keras_logitkd.storage import hashing
 
 
 class Images:
-    """Images that are read from disk whenever they are needed.
+    """Images by their index, read from disk whenever they are needed.
 
     A subclass sets `shape` and `count`, and implements `load` and `fingerprint`.
     """

@@ -42,8 +42,7 @@ def congruence_loss(teacher_features, student_features, gamma=0.4, order=2):
 
     Args:
         teacher_features, student_features: Tensors of shape `(batch, ...)`.
-        gamma: A positive float. Defaults to 0.4.
-        order: An int. Defaults to 2.
+        gamma, order: As for `rbf_correlations`.
 
     Returns:
         A float32 scalar.
@@ -117,10 +116,8 @@ class CorrelationCongruence(FeatureMethod):
 
     def loss(self, teacher, student, batch):
         if self.form == "rbf":
-            return sum(
-                congruence_loss(t, s, self.gamma, self.order)
-                for t, s in zip(teacher, student, strict=True)
-            )
+            pairs = zip(teacher, student, strict=True)
+            return sum(congruence_loss(t, s, self.gamma, self.order) for t, s in pairs)
         embedded = zip(teacher, student, self.of_teacher, self.of_student, strict=True)
         return sum(
             pairwise_loss(of_teacher(arithmetic.flat(t)), of_student(arithmetic.flat(s)))
@@ -130,12 +127,8 @@ class CorrelationCongruence(FeatureMethod):
     def _embeddings(self, network, shapes):
         layers = []
         for place, shape in enumerate(shapes, start=1):
-            layer = keras.layers.Dense(
-                self.size,
-                kernel_regularizer=self.regularizer(),
-                dtype="float32",
-                name=f"{self.name}_{network}{place}",
-            )
+            form = {"kernel_regularizer": self.regularizer(), "dtype": "float32"}
+            layer = keras.layers.Dense(self.size, name=f"{self.name}_{network}{place}", **form)
             layer.build((None, math.prod(shape[1:])))
             layers.append(layer)
         return layers

@@ -38,16 +38,7 @@ def factor_loss(teacher_factor, student_factor, p=1):
 def reconstruction_loss(features, reconstruction, p=1):
     """Error of a paraphraser: mean over all entries of |reconstruction - features|^p.
 
-    Args:
-        features: The teacher's, tensor of shape `(batch, ...)`.
-        reconstruction: The paraphraser's output, of the same shape.
-        p: 1 or 2. Defaults to 1.
-
-    Returns:
-        A float32 tensor of shape `(batch,)`.
-
-    Raises:
-        ValueError: If `p` is neither 1 nor 2.
+    Shapes, `p`, result and errors are as for `factor_loss`.
     """
     features, reconstruction = arithmetic.detached_pair(features, reconstruction)
     return arithmetic.per_example(_power(reconstruction - features, p))
@@ -60,14 +51,9 @@ def _power(difference, p):
 
 
 def factor_layers(method, channels, factors, name, transposed=False):
-    """Three 3x3 convolutions with bias, each with LeakyReLU(0.1), as a built `Sequential`.
+    """Three 3x3 convolutions of a method, with bias and LeakyReLU(0.1), as a built `Sequential`.
 
-    Args:
-        method: The `FeatureMethod` that they belong to.
-        channels: Channels of the features.
-        factors: Channels of the factor.
-        name: Of the network.
-        transposed: From the factor to the features, by transposed convolutions. Defaults to False.
+    They lead from so many channels of the features to those of the factor or, transposed, back.
     """
     widths = [factors, channels, channels] if transposed else [channels, factors, factors]
     network = keras.Sequential(
@@ -150,14 +136,8 @@ class FactorTransfer(FeatureMethod):
         self.p = check_choice("p", p, (1, 2))
         self.init_epochs = check_number("init_epochs", init_epochs, 1, whole=True)
         self.init_rate = check_number("init_rate", init_rate)
-        self.paraphraser = Paraphraser(
-            taps=self.taps,
-            rate=self.rate,
-            p=self.p,
-            teacher_bn=self.teacher_bn,
-            weight_decay=self.weight_decay,
-            seed=self.seed,
-        )
+        shared = ("taps", "rate", "p", "teacher_bn", "weight_decay", "seed")
+        self.paraphraser = Paraphraser(**{name: getattr(self, name) for name in shared})
 
     def build(self, student_shapes, teacher_shapes):
         (ours,), (theirs,) = student_shapes, teacher_shapes

@@ -48,9 +48,7 @@ class NeuronSelectivity(FeatureMethod):
     teacher's constant mean k(T, T).
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 50.0.
-        taps: See `FeatureMethod`. Defaults to `("g1", "g2", "g3")`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 50.0 and `("g1", "g2", "g3")`.
     """
 
     method = "nst"

@@ -52,9 +52,7 @@ class ProbabilisticTransfer(FeatureMethod):
     falls about as 1 / batch, so double it at 128. The authors train without labels.
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 30000.0.
-        taps: See `FeatureMethod`. Defaults to `("pool",)`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 30000.0 and `("pool",)`.
     """
 
     method = "pkt"

@@ -88,10 +88,9 @@ class KnowledgeReview(FeatureMethod):
     def loss(self, teacher, student, batch):
         deeper, total = None, 0.0
         for t, s, fusion in reversed([*zip(teacher, student, self.fusions, strict=True)]):
-            output, deeper = fusion(
-                ops.reshape(s, _as_map(s.shape)), deeper, training=batch.training
-            )
-            total = total + hierarchical_loss(ops.reshape(t, _as_map(t.shape)), output)
+            t, s = (ops.reshape(features, _as_map(features.shape)) for features in (t, s))
+            output, deeper = fusion(s, deeper, training=batch.training)
+            total = total + hierarchical_loss(t, output)
         return total
 
 

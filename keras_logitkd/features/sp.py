@@ -39,9 +39,7 @@ class SimilarityPreserving(FeatureMethod):
     128. Several taps are summed.
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 3000.0.
-        taps: See `FeatureMethod`. Defaults to `("g3",)`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 3000.0 and `("g3",)`.
     """
 
     method = "sp"

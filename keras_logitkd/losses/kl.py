@@ -63,9 +63,7 @@ class LogitKL(LogitLoss):
     Args:
         temperature: A float in [0, inf]. Defaults to 4.0.
         scale: `"max"`, `"squared"` or `"none"`. Defaults to `"max"` (Eq. 7).
-        reduction: Reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: Defaults to `"logit_kl"`.
-        dtype: Defaults to `keras.config.floatx()`.
+        reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_kl"`.
 
     Example:
 

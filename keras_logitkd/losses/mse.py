@@ -40,17 +40,11 @@ class LogitMSE(LogitLoss):
 
     Args:
         class_reduction: `"mean"` or `"sum"` over the classes. Defaults to `"mean"`.
-        reduction: Reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: Defaults to `"logit_mse"`.
-        dtype: Defaults to `keras.config.floatx()`.
+        reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_mse"`.
     """
 
     def __init__(
-        self,
-        class_reduction="mean",
-        reduction="sum_over_batch_size",
-        name="logit_mse",
-        dtype=None,
+        self, class_reduction="mean", reduction="sum_over_batch_size", name="logit_mse", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.class_reduction = check_choice("class_reduction", class_reduction, _CLASS_REDUCTIONS)

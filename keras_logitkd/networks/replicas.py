@@ -14,14 +14,11 @@ def are_in_step():
 
 
 def balance(examples):
-    """Returns the weight of a replica's mean loss in that of the whole batch, a float32 scalar.
+    """Returns the weight, float32, of the mean loss of a replica's `examples` in the whole batch's.
 
     The strategy averages over replicas. Where the last batch of an epoch leaves some with fewer
     examples than others, or with none, only means weighted by n_r * R / N are the mean over all
     examples. Equal shares have the weight 1.
-
-    Args:
-        examples: scalar, of this replica.
     """
     examples = tf.cast(examples, tf.float32)
     total = tf.distribute.get_replica_context().all_reduce("SUM", examples)
@@ -29,15 +26,9 @@ def balance(examples):
 
 
 def stack(values):
-    """Returns the vectors of all replicas, in their order and with gradients, to each of them.
+    """Returns the vectors (n,) of all replicas to each, with gradients: (replicas, n), in order.
 
     Adding zeros is exact: all replicas get the same bits, whatever order a sum has.
-
-    Args:
-        values: Tensor of shape `(n,)`.
-
-    Returns:
-        A tensor of shape `(replicas, n)`.
     """
     context = tf.distribute.get_replica_context()
     own = tf.one_hot(context.replica_id_in_sync_group, count(), dtype=values.dtype)
