@@ -34,23 +34,27 @@ def load_digits():
 
 
 def hold_out(name, images, labels, class_names):
-    """Makes a dataset of one part by holding out a fixed stratified 20% as test split.
+    """Makes a dataset as `of_arrays` does, with a fixed stratified 20% held out as test split."""
+    parts = ((images[part], labels[part]) for part in split_validation(labels, HOLD_OUT))
+    return of_arrays(name, class_names, *parts)
+
+
+def of_arrays(name, class_names, train, test):
+    """Makes a dataset that is held in memory.
 
     Args:
         name: the dataset's specification.
-        images: uint8 array (n, height, width, channels).
-        labels: int32 array (n,).
         class_names: tuple of strings.
+        train, test: pairs of uint8 images (n, height, width, channels) and int32 labels (n,).
 
     Returns:
         A `Dataset`.
     """
-    train, test = split_validation(labels, HOLD_OUT)
-    parts = [
-        Split(part, labels[chosen], ArrayImages(images[chosen]))
-        for part, chosen in (("train", train), ("test", test))
+    splits = [
+        Split(part, labels, ArrayImages(images))
+        for part, (images, labels) in (("train", train), ("test", test))
     ]
-    return Dataset(name, tuple(class_names), images.shape[1:], *parts)
+    return Dataset(name, tuple(class_names), train[0].shape[1:], *splits)
 
 
 def load_npz(path):
@@ -93,9 +97,7 @@ def load_npz(path):
             f"{name}: y_test must hold classes of y_train, 0..{len(class_names) - 1}. "
             f"Received: {test_labels.max()}"
         )
-    train = Split("train", labels, ArrayImages(images))
-    test = Split("test", test_labels, ArrayImages(test_images))
-    return Dataset(name, class_names, images.shape[1:], train, test)
+    return of_arrays(name, class_names, (images, labels), (test_images, test_labels))
 
 
 def _read_npz(path):

@@ -23,20 +23,16 @@ def load(spec, data_dir=None, memory_budget=MEMORY_BUDGET):
     Raises:
         DataError: if there is no such dataset, or it cannot be used for image classification.
     """
+    from keras_logitkd.data import arrays, folder
+
     kind, _, path = spec.partition(":")
     if spec == "digits":
-        from keras_logitkd.data import arrays
-
         return arrays.load_digits()
     if kind in ("npz", "folder") and not path:
         raise DataError(f"Dataset {spec!r} needs a path: {kind}:PATH")
     if kind == "npz":
-        from keras_logitkd.data import arrays
-
         return arrays.load_npz(path)
     if kind == "folder":
-        from keras_logitkd.data import folder
-
         return folder.load_folder(path, memory_budget)
     from keras_logitkd.data import prepared
 

@@ -8,8 +8,7 @@ import zlib
 
 import numpy as np
 
-from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.arrays import of_arrays
 from keras_logitkd.storage.errors import DataError, one_line
 
 _PIXELS = 3 * 32 * 32
@@ -81,14 +80,14 @@ def load_cifar(path, name):
         _class_names(files.get(file), count)
         for file, count in zip(layout.name_files, layout.classes, strict=True)
     ]
-    splits, extras = [], {}
+    parts, extras = [], {}
     for part, part_files in (("train", layout.train), ("test", (layout.test,))):
         images, labels = _records(path, layout, [(file, files[file]) for file in part_files])
-        splits.append(Split(part, labels[:, -1], ArrayImages(images)))
+        parts.append((images, labels[:, -1]))
         if len(layout.label_keys) > 1:
             extras[part] = {layout.label_keys[0]: labels[:, 0]}
             extras["names"] = {layout.label_keys[0]: names[0]}
-    return Dataset(name, names[-1], (32, 32, 3), *splits), extras
+    return of_arrays(name, names[-1], *parts), extras
 
 
 def _no_binaries(path, files):
@@ -106,10 +105,8 @@ def _folder_files(root):
     found = {}
     for folder in folders:
         for file in folder.iterdir():
-            if file.name in _WANTED and file.is_file():
-                found.setdefault(file.name, file.read_bytes())
-            elif file.name in _PICKLED and file.is_file():
-                found.setdefault(file.name, b"")
+            if file.name in _WANTED | _PICKLED and file.is_file():
+                found.setdefault(file.name, b"" if file.name in _PICKLED else file.read_bytes())
     return found
 
 

@@ -1,6 +1,7 @@
 """One picture of a split: a row of examples for each class."""
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 _CELL = 56
 _GAP = 4
@@ -19,22 +20,20 @@ def contact_sheet(split, class_names, columns=10, rows=20):
     Returns:
         PIL.Image.Image, one row per class with its name on the left.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     count = len(class_names)
     shown = range(count) if count <= rows else [count * row // rows for row in range(rows)]
     chosen = [np.flatnonzero(split.labels == label)[:columns] for label in shown]
     scale = _display_scale(split, chosen)
     font = ImageFont.load_default(size=_FONT_SIZE)
-    margin = 2 * _GAP + max(int(font.getlength(_short(class_names[label]))) for label in shown)
+    names = [_short(class_names[label]) for label in shown]
+    margin = 2 * _GAP + max(int(font.getlength(name)) for name in names)
     step = _CELL + _GAP
     size = (margin + columns * step + _GAP, len(chosen) * step + _GAP)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for row, (label, indices) in enumerate(zip(shown, chosen, strict=True)):
+    for row, (name, indices) in enumerate(zip(names, chosen, strict=True)):
         top = _GAP + row * step
-        middle = (_GAP, top + _CELL // 2)
-        draw.text(middle, _short(class_names[label]), fill="black", font=font, anchor="lm")
+        draw.text((_GAP, top + _CELL // 2), name, fill="black", font=font, anchor="lm")
         for column, pixels in enumerate(split.images.read(indices)):
             cell = _cell(pixels, scale)
             left = margin + column * step
@@ -56,8 +55,6 @@ def _display_scale(split, chosen):
 
 def _cell(pixels, scale):
     """Returns an image that fits into a cell, enlarged by whole factors only."""
-    from PIL import Image
-
     pixels = np.rint(pixels * scale).astype(np.uint8)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
     factor = _CELL / max(image.size)

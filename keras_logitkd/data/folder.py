@@ -1,13 +1,15 @@
 """Datasets that are folders of image files, one folder per class."""
 
+import contextlib
 import logging
 import pathlib
 
 import numpy as np
+from PIL import Image
 
 from keras_logitkd.data.arrays import HOLD_OUT
 from keras_logitkd.data.dataset import Dataset, Split, split_validation
-from keras_logitkd.data.sources import ArrayImages, StreamedImages
+from keras_logitkd.data.sources import ArrayImages, Images
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError, one_line
 
@@ -18,7 +20,7 @@ _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"
 _log = logging.getLogger(__name__)
 
 
-class FileImages(StreamedImages):
+class FileImages(Images):
     """Image files, decoded when they are needed (the first frame of a GIF).
 
     Args:
@@ -32,13 +34,10 @@ class FileImages(StreamedImages):
         self.count = len(paths)
 
     def load(self, index):
-        """Returns image `index` as uint8 array (height, width, channels)."""
         return decode(self.paths[int(index)], self.shape[-1])
 
     def encoded(self, index):
         """Returns image `index` for storing: its path if any reader decodes the file alike."""
-        from PIL import Image
-
         path = self.paths[index]
         with Image.open(path) as image:
             plain = image.mode == ("L" if self.shape[-1] == 1 else "RGB")
@@ -57,26 +56,25 @@ class FileImages(StreamedImages):
 
 
 def decode(path, channels):
-    """Reads an image file.
+    """Reads an image file as uint8 array (height, width, channels), 1 for grey or 3 for RGB.
 
-    Args:
-        path: the file.
-        channels: 1 for grey, 3 for RGB; transparency is dropped.
-
-    Returns:
-        uint8 array (height, width, channels).
+    Transparency is dropped.
 
     Raises:
         DataError: if the file is no readable image.
     """
-    from PIL import Image
+    with _opened(path) as image:
+        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], channels)
 
+
+@contextlib.contextmanager
+def _opened(path):
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+            yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"Cannot read the image {path} ({one_line(error)}).") from error
-    return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def load_folder(path, memory_budget):
@@ -117,18 +115,13 @@ def load_folder(path, memory_budget):
 
     def split(part, part_paths, part_labels):
         images = FileImages(root, part_paths, shape)
-        return Split(part, part_labels, hold_in_memory(images) if in_memory else images)
+        if in_memory:
+            pixels = images.read(range(len(images)))
+            images = ArrayImages(np.fromiter(pixels, np.dtype((np.uint8, shape)), len(images)))
+        return Split(part, part_labels, images)
 
     parts = split("train", paths, labels), split("test", test_paths, test_labels)
     return Dataset(name, class_names, shape, *parts)
-
-
-def hold_in_memory(images):
-    """Returns `ArrayImages` with all of the equally sized images of a streamed source."""
-    array = np.empty((len(images), *images.shape), np.uint8)
-    for index in range(len(images)):
-        array[index] = images.load(index)
-    return ArrayImages(array)
 
 
 def _class_files(name, root):
@@ -163,16 +156,11 @@ def _class_files(name, root):
 
 def _common_shape(paths):
     """Opens every file's header: the images' shape, with None for sizes that vary."""
-    from PIL import Image
-
     sizes, modes = set(), set()
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                sizes.add(image.size)
-                mode = image.mode
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"Cannot read the image {path} ({one_line(error)}).") from error
+        with _opened(path) as image:
+            sizes.add(image.size)
+            mode = image.mode
         if mode not in _GREY_MODES + _COLOUR_MODES:
             raise DataError(f"Images must have 8 bits a channel. Received: {path}, mode {mode}")
         modes.add(mode)

@@ -1,14 +1,13 @@
 """Images and labels in the IDX files of the MNIST family."""
 
 import gzip
+import itertools
 import pathlib
 import zlib
 
 import numpy as np
 
-from keras_logitkd.data.arrays import hold_out
-from keras_logitkd.data.dataset import Dataset, Split
-from keras_logitkd.data.sources import ArrayImages
+from keras_logitkd.data.arrays import hold_out, of_arrays
 from keras_logitkd.storage.errors import DataError, one_line
 
 FASHION_MNIST_CLASSES = (
@@ -66,11 +65,7 @@ def load_idx(path, name):
             f"{path}: training and test images must have one size. "
             f"Received: {train[0].shape[1:3]} and {test[0].shape[1:3]}"
         )
-    splits = [
-        Split(part, labels, ArrayImages(images))
-        for part, (images, labels) in (("train", train), ("test", test))
-    ]
-    return Dataset(name, class_names, train[0].shape[1:], *splits)
+    return of_arrays(name, class_names, train, test)
 
 
 def _part(root, prefixes):
@@ -93,13 +88,9 @@ def _part(root, prefixes):
 
 
 def _find(root, prefixes, kind, rank):
-    for prefix in prefixes:
-        for separator in ("-", "."):
-            for ending in ("", ".gz"):
-                path = root / f"{prefix}-{kind}{separator}idx{rank}-ubyte{ending}"
-                if path.is_file():
-                    return path
-    return None
+    forms = itertools.product(prefixes, "-.", ("", ".gz"))
+    paths = (root / f"{prefix}-{kind}{dot}idx{rank}-ubyte{end}" for prefix, dot, end in forms)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_idx(path, rank):

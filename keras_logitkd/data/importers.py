@@ -5,7 +5,12 @@ import pathlib
 import re
 import tempfile
 
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import registered as known
+
+from keras_logitkd.data import arrays, cifar, folder, idx
 from keras_logitkd.data.listing import default_data_dir
+from keras_logitkd.data.prepared import quiet
 from keras_logitkd.storage.errors import DataError, one_line
 
 FORMATS = ("idx", "cifar", "npz", "folder")
@@ -61,28 +66,17 @@ def import_dataset(kind, path, name, data_dir=None, overwrite=False):
 def _read(kind, path, name):
     """Returns the dataset and, per split, labels beside the class."""
     if kind == "idx":
-        from keras_logitkd.data.idx import load_idx
-
-        return load_idx(path, name), {}
+        return idx.load_idx(path, name), {}
     if kind == "cifar":
-        from keras_logitkd.data.cifar import load_cifar
-
-        return load_cifar(path, name)
+        return cifar.load_cifar(path, name)
     if kind == "npz":
-        from keras_logitkd.data.arrays import load_npz
-
-        return load_npz(path), {}
-    from keras_logitkd.data.folder import load_folder
-
-    return load_folder(path, memory_budget=0), {}
+        return arrays.load_npz(path), {}
+    return folder.load_folder(path, memory_budget=0), {}
 
 
 def _registered(name, root):
     """Returns TFDS's own builder of that name, or None."""
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core import registered
-
-    if name not in registered.list_imported_builders():
+    if name not in known.list_imported_builders():
         return None
     builder_class = tfds.builder_cls(name)
     if builder_class.BUILDER_CONFIGS:
@@ -107,8 +101,6 @@ def _check_free(name, target, overwrite):
 
 def _features(name, dataset, extras, registered):
     """Returns the features to write, those of TFDS's own dataset under its name."""
-    import tensorflow_datasets as tfds
-
     features = {
         "image": tfds.features.Image(shape=dataset.image_shape),
         "label": tfds.features.ClassLabel(names=list(dataset.class_names)),
@@ -136,10 +128,6 @@ def _features(name, dataset, extras, registered):
 
 
 def _write(name, version, data_dir, dataset, extras, features):
-    import tensorflow_datasets as tfds
-
-    from keras_logitkd.data.prepared import quiet
-
     with quiet():
         tfds.dataset_builders.store_as_tfds_dataset(
             name=name,

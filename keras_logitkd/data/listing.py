@@ -37,12 +37,8 @@ def prepared_datasets(data_dir=None):
         List of `Prepared`, sorted by name; empty where there is no such directory.
     """
     root = pathlib.Path(data_dir).expanduser() if data_dir else default_data_dir()
-    found = []
-    for depth in ("*/*", "*/*/*"):
-        for description in root.glob(f"{depth}/dataset_info.json"):
-            entry = _describe(root, description)
-            if entry is not None:
-                found.append(entry)
+    files = (file for depth in ("*/*", "*/*/*") for file in root.glob(f"{depth}/dataset_info.json"))
+    found = [entry for file in files if (entry := _describe(root, file)) is not None]
     return sorted(found, key=lambda entry: entry.name)
 
 

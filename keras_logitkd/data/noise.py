@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from keras_logitkd.data import randomness
-from keras_logitkd.storage import hashing
+from keras_logitkd.storage import hashing, schema
 from keras_logitkd.storage.errors import DataError, one_line
 
 KINDS = ("symmetric", "pair", "matrix")
@@ -71,8 +71,7 @@ class LabelNoise:
 
     def to_config(self):
         """Returns a dict of JSON values, from which `from_config` makes an equal object."""
-        matrix = None if self.matrix is None else [list(row) for row in self.matrix]
-        return {"kind": self.kind, "rate": self.rate, "matrix": matrix, "seed": self.seed}
+        return schema.to_json(self)
 
     @classmethod
     def from_config(cls, config):

@@ -7,6 +7,7 @@ where a stream starts.
 import os
 
 import numpy as np
+import tensorflow as tf
 
 from keras_logitkd.data import randomness, shares
 from keras_logitkd.data.views.augmentation import NONE
@@ -17,15 +18,9 @@ _CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in betw
 
 
 def epoch_order(seed, epoch, indices):
-    """Returns `indices` in the order of one epoch.
+    """Returns integer `indices` (n,) in the order of one epoch (>= 0) of a run's seed.
 
-    Args:
-        seed: integer, the run's seed.
-        epoch: integer >= 0.
-        indices: integer array of shape (n,).
-
-    Returns:
-        int64 array of shape (n,), the same on every platform and NumPy version.
+    The result is int64, and the same on every platform and NumPy version.
     """
     indices = np.asarray(indices, dtype=np.int64)
     return indices[randomness.permutation(randomness.ORDER, seed, epoch, len(indices))]
@@ -34,9 +29,7 @@ def epoch_order(seed, epoch, indices):
 def view_of(epoch, views):
     """Returns the number of the view that an epoch sees, for the images and for stored logits.
 
-    Args:
-        epoch: integer >= 0.
-        views: how many views take turns, or None: each epoch has its own.
+    So many `views` take turns; where it is None, each epoch has its own.
     """
     return int(epoch) if views is None else int(epoch) % views
 
@@ -81,8 +74,7 @@ def train_batches(
         views: as for `view_of`. Defaults to None: view e in epoch e.
         logits: a `LogitStore` of the views, row i for the example `indices[i]`. A view is read
             at most `lookahead()` steps before its epoch. Defaults to None: no logits.
-        initial_epoch: first epoch. Defaults to 0.
-        initial_step: first step (batch) of the first epoch. Defaults to 0.
+        initial_epoch, initial_step: first epoch, and first step (batch) of it. Default to 0.
         share: a `shares.Share` of each batch, read without the rest. Defaults to None: all of it.
 
     Returns:
@@ -93,17 +85,14 @@ def train_batches(
     Raises:
         DataError: if there is nothing to draw from, or images of varying size meet no resized crop.
     """
-    import tensorflow as tf
-
     indices = _checked_indices(split, indices, batch_size)
     if views is not None and views < 1:
         raise DataError(f"`views` must be at least 1. Received: views={views}")
     read = _reader(split, augmentation)
-    positions = np.arange(len(indices))
 
     def plan(epoch):
         view = view_of(epoch, views)
-        rows = epoch_order(seed, int(epoch), positions)
+        rows = epoch_order(seed, int(epoch), np.arange(len(indices)))
         parameters = augmentation.parameters(view_seed, view, len(split))
         return rows, indices[rows], parameters[indices[rows]], np.int64(view)
 
@@ -111,14 +100,10 @@ def train_batches(
         first = tf.where(epoch == initial_epoch, initial_step * batch_size, 0)
         return _planned_batches(plan, epoch, tf.cast(first, tf.int64), batch_size, logits)
 
-    def record(columns):
-        parameters = columns.pop("parameters")
-        return columns | read(columns["index"], parameters)
-
     steps = steps_per_epoch(len(indices), batch_size)
     total = max(0, (epochs - initial_epoch) * steps - initial_step)
     stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
-    return _in_parallel(stream, record, total, share)
+    return _in_parallel(stream, read, total, share)
 
 
 def eval_batches(split, indices=None, *, batch_size, augmentation=NONE, share=None):
@@ -140,7 +125,7 @@ def eval_batches(split, indices=None, *, batch_size, augmentation=NONE, share=No
     """
     indices = _checked_indices(split, indices, batch_size)
     read = _reader(split, augmentation, evaluation=True)
-    return _one_pass(indices, batch_size, lambda index: read(index, None), share)
+    return _one_pass(indices, batch_size, read, share)
 
 
 def view_batches(split, indices=None, *, batch_size, view, augmentation=NONE, view_seed=0):
@@ -149,8 +134,7 @@ def view_batches(split, indices=None, *, batch_size, view, augmentation=NONE, vi
     Args:
         split, indices, batch_size: as for `eval_batches`.
         view: integer >= 0.
-        augmentation: an `Augmentation`. Defaults to none.
-        view_seed: integer that fixes the views. Defaults to 0.
+        augmentation, view_seed: as for `train_batches`.
 
     Returns:
         tf.data.Dataset as `eval_batches` returns it, with the images that `train_batches` gives in
@@ -159,12 +143,14 @@ def view_batches(split, indices=None, *, batch_size, view, augmentation=NONE, vi
     Raises:
         DataError: as `train_batches`.
     """
-    import tensorflow as tf
-
     indices = _checked_indices(split, indices, batch_size)
     read = _reader(split, augmentation)
     parameters = tf.constant(augmentation.parameters(view_seed, view, len(split)))
-    return _one_pass(indices, batch_size, lambda index: read(index, tf.gather(parameters, index)))
+
+    def drawn(columns):
+        return read(columns | {"parameters": tf.gather(parameters, columns["index"])})
+
+    return _one_pass(indices, batch_size, drawn)
 
 
 def _planned_batches(plan, epoch, first, batch_size, logits):
@@ -172,8 +158,6 @@ def _planned_batches(plan, epoch, first, batch_size, logits):
 
     `plan` maps an epoch to rows, indices, view parameters and the view, as NumPy values.
     """
-    import tensorflow as tf
-
     types = (tf.int64,) * 4
     rows, index, parameters, view = tf.numpy_function(plan, [epoch], types, stateful=False)
     rows, index = tf.ensure_shape(rows, [None]), tf.ensure_shape(index, [None])
@@ -181,11 +165,11 @@ def _planned_batches(plan, epoch, first, batch_size, logits):
     span = _CHUNK * batch_size
 
     def chunk_batches(begin):
-        columns = {"index": index[begin : begin + span]}
-        columns["parameters"] = parameters[begin : begin + span]
+        chunk = slice(begin, begin + span)
+        columns = {"index": index[chunk], "parameters": parameters[chunk]}
         columns["view"] = tf.fill(tf.shape(columns["index"]), view)
         if logits is not None:
-            columns["teacher_logits"] = _rows_of(logits, view, rows[begin : begin + span])
+            columns["teacher_logits"] = _rows_of(logits, view, rows[chunk])
 
         def batch(start):
             return {name: column[start : start + batch_size] for name, column in columns.items()}
@@ -198,22 +182,18 @@ def _planned_batches(plan, epoch, first, batch_size, logits):
 
 
 def _one_pass(indices, batch_size, read, share=None):
-    import tensorflow as tf
-
     order = tf.constant(indices)
     starts = tf.data.Dataset.range(0, len(indices), batch_size)
     stream = starts.map(lambda start: {"index": order[start : start + batch_size]})
     total = steps_per_epoch(len(indices), batch_size)
-    return _in_parallel(stream, lambda columns: columns | read(columns["index"]), total, share)
+    return _in_parallel(stream, read, total, share)
 
 
-def _in_parallel(stream, record, total, share):
-    """Maps in the background, a bounded number of steps ahead."""
-    import tensorflow as tf
-
+def _in_parallel(stream, read, total, share):
+    """Reads images in the background, a bounded number of steps ahead."""
     total *= 1 if share is None else share.stop - share.first
     stream = shares.cut(stream, share)
-    stream = stream.map(record, num_parallel_calls=_parallel_calls(), deterministic=True)
+    stream = stream.map(read, num_parallel_calls=_parallel_calls(), deterministic=True)
     stream = stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(_PREFETCH)
     # The autotuner's thread sleeps up to a minute, and an iterator cannot end before it wakes up.
     options = tf.data.Options()
@@ -226,8 +206,6 @@ def _parallel_calls():
 
 
 def _rows_of(logits, view, rows):
-    import tensorflow as tf
-
     def gather(view, rows):
         return np.asarray(logits.read(int(view))[rows], dtype=np.float32)
 
@@ -250,9 +228,7 @@ def _checked_indices(split, indices, batch_size):
 
 
 def _reader(split, augmentation, evaluation=False):
-    """Returns the function from a batch's indices and parameters to its images and labels."""
-    import tensorflow as tf
-
+    """Returns the function that puts images and labels in a batch in place of "parameters"."""
     images = split.images
     shape = augmentation.output_shape(images.shape)
     if None in shape:
@@ -263,12 +239,13 @@ def _reader(split, augmentation, evaluation=False):
     labels = tf.constant(split.labels, dtype=tf.int32)
     images.bind()
 
-    def read(index, parameters):
-        batch = (
-            augmentation.evaluation(images, index)
-            if evaluation
-            else augmentation.views(images, index, parameters)
-        )
-        return {"image": tf.ensure_shape(batch, (None, *shape)), "label": tf.gather(labels, index)}
+    def read(columns):
+        index, parameters = columns["index"], columns.pop("parameters", None)
+        if evaluation:
+            batch = augmentation.evaluation(images, index)
+        else:
+            batch = augmentation.views(images, index, parameters)
+        batch = tf.ensure_shape(batch, (None, *shape))
+        return columns | {"image": batch, "label": tf.gather(labels, index)}
 
     return read

@@ -10,9 +10,14 @@ import urllib.parse
 import urllib.request
 
 import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging as absl_logging
+from tensorflow_datasets.core import registered
 
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
+from keras_logitkd.data.records import open_records
 from keras_logitkd.data.sources import ArrayImages
 from keras_logitkd.storage.errors import DataError, one_line
 
@@ -30,8 +35,7 @@ def load_tfds(spec, data_dir, memory_budget):
 
     Args:
         spec: "name[/config][:version]".
-        data_dir: directory of TFDS datasets, or None for TFDS's own.
-        memory_budget: bytes; sets of equally sized images that fit are held in memory.
+        data_dir, memory_budget: as for `catalog.load`.
 
     Returns:
         A `Dataset` in TFDS's canonical order.
@@ -78,19 +82,13 @@ def _parts(spec, builder):
 
 
 def find_builder(spec, data_dir):
-    """Returns the TFDS builder of a dataset without touching the network.
-
-    Args:
-        spec: "name[/config][:version]".
-        data_dir: directory of TFDS datasets, or None for TFDS's own.
+    """Returns the TFDS builder of a dataset as in `load_tfds`, without touching the network.
 
     Raises:
         DataError: if there is no such dataset, config or version.
     """
     if not _SPEC.fullmatch(spec):
         raise _unknown(spec)
-    import tensorflow_datasets as tfds
-
     try:
         return tfds.builder(spec, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -100,8 +98,6 @@ def find_builder(spec, data_dir):
 
 
 def _unknown(spec):
-    from tensorflow_datasets.core import registered
-
     known = ("digits", *registered.list_imported_builders())
     near = difflib.get_close_matches(spec, known, n=3)
     hint = f" Near: {', '.join(near)}." if near else ""
@@ -117,8 +113,6 @@ def classification_keys(spec, info):
     Raises:
         DataError: if it is not image classification.
     """
-    import tensorflow_datasets as tfds
-
     features = info.features
     keys = info.supervised_keys or ("image", "label")
     fits = (
@@ -147,8 +141,6 @@ def classification_keys(spec, info):
 
 def _download(spec, builder):
     """Downloads and prepares a dataset; without a network it fails within seconds."""
-    import tensorflow_datasets as tfds
-
     where = f"Dataset {spec!r} is not in {builder.data_dir} and cannot be downloaded"
     advice = (
         "Fetch it elsewhere and run `logitkd data import`, or give --data-dir of a prepared copy."
@@ -178,12 +170,7 @@ def _check_network(builder, where, advice):
 
 def _read(builder, split, image_key, label_key, in_memory):
     """Returns the images (a source) and the int32 labels of a prepared split."""
-    import tensorflow as tf
-
-    if in_memory:
-        read = _arrays
-    else:
-        from keras_logitkd.data.records import open_records as read
+    read = _arrays if in_memory else open_records
     try:
         return read(builder, split, image_key, label_key)
     except (tf.errors.OpError, OSError) as error:
@@ -195,8 +182,6 @@ def _read(builder, split, image_key, label_key, in_memory):
 
 def _arrays(builder, split, image_key, label_key):
     """Reads a split whole, shard after shard: (ArrayImages, int32 labels)."""
-    import tensorflow_datasets as tfds
-
     count = builder.info.splits[split].num_examples
     images = np.empty((count, *builder.info.features[image_key].shape), np.uint8)
     labels = np.empty(count, np.int32)
@@ -230,9 +215,6 @@ def _check_labels(spec, split, labels, num_classes):
 @contextlib.contextmanager
 def quiet():
     """Keeps the progress bars, prints and warnings of TFDS off the terminal."""
-    import tensorflow_datasets as tfds
-    from absl import logging as absl_logging
-
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.ERROR)
     tfds.disable_progress_bar()

@@ -7,8 +7,6 @@ is fixed by its definition: neither the NumPy version nor the platform changes i
 
 import numpy as np
 
-from keras_logitkd.storage import hashing
-
 # Each purpose reads its own part of the counter space, so that equal seeds never share numbers.
 ORDER, VIEW, HOLD_OUT, SAMPLE, NOISE = range(5)
 
@@ -29,11 +27,6 @@ def words(purpose, seed, number, count, stream=0):
     key = np.array([int(seed) % 2**64, int(number) % 2**64], dtype=np.uint64)
     counter = np.array([0, 0, stream, purpose], dtype=np.uint64)
     return np.random.Philox(key=key, counter=counter).random_raw(count)
-
-
-def stream(name):
-    """Returns the number of the stream that has a name."""
-    return int(hashing.of(name)[:16], 16)
 
 
 def view_words(seed, view, count):

@@ -7,14 +7,15 @@ in the shard. Positions, checksums and labels come from one pass over the files,
 import logging
 import os
 import pathlib
-import tempfile
 import zipfile
 import zlib
 
 import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
 
-from keras_logitkd.data.sources import StreamedImages
-from keras_logitkd.storage import hashing
+from keras_logitkd.data.sources import Images
+from keras_logitkd.storage import atomic, hashing
 from keras_logitkd.storage.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 _HEADER, _FOOTER = 12, 4
 
 
-class RecordImages(StreamedImages):
+class RecordImages(Images):
     """Images inside TFRecord files, read and decoded when they are needed.
 
     Args:
@@ -55,21 +56,15 @@ class RecordImages(StreamedImages):
         return data
 
     def image(self, index):
-        """Returns the image of scalar tensor `index` as uint8 (height, width, channels)."""
-        import tensorflow as tf
-
         data = tf.numpy_function(self.serialized, [index], tf.string, stateful=False)
         return tf.ensure_shape(self._decode(tf.ensure_shape(data, [])), self.shape)
 
     def _decode(self, serialized):
-        import tensorflow as tf
-
         wanted = {self.key: tf.io.FixedLenFeature((), tf.string)}
         encoded = tf.io.parse_single_example(serialized, wanted)[self.key]
         return tf.io.decode_image(encoded, channels=self.shape[-1], expand_animations=False)
 
     def load(self, index):
-        """Returns image `index` (an int) as uint8 array (height, width, channels)."""
         return self._decode(self.serialized(index)).numpy()
 
     def fingerprint(self):
@@ -81,12 +76,6 @@ class RecordImages(StreamedImages):
 def open_records(builder, split, image_key, label_key):
     """Opens a prepared TFDS split for random access.
 
-    Args:
-        builder: a prepared TFDS builder.
-        split: the split's name.
-        image_key: name of the image feature.
-        label_key: name of the class feature.
-
     Returns:
         (RecordImages, int32 labels of shape (n,)).
 
@@ -94,8 +83,6 @@ def open_records(builder, split, image_key, label_key):
         DataError: if the files are not TFRecords, or hold another number of examples.
         tf.errors.DataLossError: if they are damaged.
     """
-    import tensorflow_datasets as tfds
-
     info = builder.info
     if info.file_format is not tfds.core.FileFormat.TFRECORD:
         raise DataError(
@@ -135,8 +122,6 @@ def _read(shard, path, label_key):
     Returns:
         (int64 (n, 4) of shard, offset, length and CRC-32 of the data, int32 labels).
     """
-    import tensorflow as tf
-
     wanted = {label_key: tf.io.FixedLenFeature((), tf.int64)}
     rows, labels, position = [], [np.zeros(0, np.int32)], 0
     for batch in tf.data.TFRecordDataset(os.fspath(path)).batch(256):
@@ -150,8 +135,7 @@ def _read(shard, path, label_key):
 def _keep(path, **arrays):
     """Writes the index beside the files if that is allowed."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            np.savez(file, **arrays)
-        os.replace(file.name, path)
-    except OSError as error:
-        _log.warning("The index of %s cannot be kept (%s).", path.parent, error)
+        with atomic.replacing(path) as partial:
+            np.savez(partial, **arrays)
+    except atomic.StorageError as error:
+        _log.warning("The index of %s cannot be kept (%s).", path.parent, error.__cause__)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import tensorflow as tf
+
 
 @dataclasses.dataclass(frozen=True)
 class Share:
@@ -23,8 +25,6 @@ class Share:
 
 def cut(batches, share):
     """Cuts each batch into the parts of a `Share`, one element each; None leaves it whole."""
-    import tensorflow as tf
-
     if share is None:
         return batches
 

@@ -10,66 +10,10 @@ import numpy as np
 from keras_logitkd.storage import hashing
 
 
-class ArrayImages:
-    """Images held in memory.
+class Images:
+    """Images by their index, read from disk whenever they are needed.
 
-    Args:
-        array: uint8 array of shape (n, height, width, channels).
-    """
-
-    in_memory = True
-
-    def __init__(self, array):
-        self.array = np.ascontiguousarray(array, dtype=np.uint8).view()
-        self.array.flags.writeable = False
-        self.shape = self.array.shape[1:]
-
-    def __len__(self):
-        return len(self.array)
-
-    def fingerprint(self):
-        """Returns the sha256 (hex) of shape and bytes."""
-        return hashing.of(repr(self.array.shape), self.array.reshape(-1).data)
-
-    @functools.cached_property
-    def _tensor(self):
-        # One tensor for all datasets: tf.data captures it by reference.
-        import tensorflow as tf
-
-        with tf.init_scope(), tf.device("CPU:0"):
-            tensor = tf.constant(self.array)
-        # NumPy reads the tensor's own memory from here on, so that there is one copy.
-        self.array = np.asarray(memoryview(tensor))
-        return tensor
-
-    def bind(self):
-        """Prepares reading inside tf.data; call outside of its functions."""
-        return self._tensor
-
-    def batch(self, index):
-        """Returns the images of int64 tensor `index` as uint8 (b, height, width, channels)."""
-        import tensorflow as tf
-
-        return tf.gather(self._tensor, index)
-
-    def image(self, index):
-        """Returns the image of scalar tensor `index` as uint8 (height, width, channels)."""
-        return self._tensor[index]
-
-    def read(self, indices):
-        """Yields the images of an iterable of indices as NumPy arrays."""
-        for index in indices:
-            yield self.array[index]
-
-    def encoded(self, index):
-        """Returns image `index` for storing: an array, or the path of a file to take as it is."""
-        return self.array[index]
-
-
-class StreamedImages:
-    """Images that are read from disk whenever they are needed.
-
-    A subclass sets `shape` and `count` and implements `load`.
+    A subclass sets `shape` and `count`, and implements `load` and `fingerprint`.
     """
 
     in_memory = False
@@ -82,7 +26,7 @@ class StreamedImages:
         raise NotImplementedError
 
     def bind(self):
-        """Prepares reading inside tf.data: nothing to do."""
+        """Prepares reading inside tf.data; call outside of its functions."""
 
     def image(self, index):
         """Returns the image of scalar tensor `index` as uint8 (height, width, channels)."""
@@ -105,3 +49,47 @@ class StreamedImages:
     def encoded(self, index):
         """Returns image `index` for storing: an array, or the path of a file to take as it is."""
         return self.load(index)
+
+
+class ArrayImages(Images):
+    """Images held in memory.
+
+    Args:
+        array: uint8 array of shape (n, height, width, channels).
+    """
+
+    in_memory = True
+
+    def __init__(self, array):
+        self.array = np.ascontiguousarray(array, dtype=np.uint8).view()
+        self.array.flags.writeable = False
+        self.count, self.shape = len(self.array), self.array.shape[1:]
+
+    def fingerprint(self):
+        """Returns the sha256 (hex) of shape and bytes."""
+        return hashing.of(repr(self.array.shape), self.array.reshape(-1).data)
+
+    @functools.cached_property
+    def _tensor(self):
+        # One tensor for all datasets: tf.data captures it by reference.
+        import tensorflow as tf
+
+        with tf.init_scope(), tf.device("CPU:0"):
+            tensor = tf.constant(self.array)
+        # NumPy reads the tensor's own memory from here on, so that there is one copy.
+        self.array = np.asarray(memoryview(tensor))
+        return tensor
+
+    def bind(self):
+        return self._tensor
+
+    def load(self, index):
+        return self.array[index]
+
+    def image(self, index):
+        return self._tensor[index]
+
+    def batch(self, index):
+        import tensorflow as tf
+
+        return tf.gather(self._tensor, index)

@@ -26,8 +26,7 @@ def boundary_loss(teacher_features, student_features, margin=1.0):
     to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of the same shape.
+        teacher_features, student_features: Tensors of one shape, `(batch, ...)`.
         margin: A float, at least 0. Defaults to 1.0.
 
     Returns:
@@ -42,8 +41,8 @@ def boundary_agreement(teacher_features, student_features):
     """Share of neurons that are on the same side of zero in both networks.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`, before the activation.
-        student_features: Tensor of the same shape.
+        teacher_features, student_features: Tensors of one shape, `(batch, ...)`, before the
+            activation.
 
     Returns:
         A float32 tensor of shape `(batch,)`, in [0, 1].
@@ -104,14 +103,10 @@ class ActivationBoundaries(FeatureMethod):
         super().build(student_shapes, teacher_shapes)
 
     def loss(self, teacher, student, batch):
+        connected = self.connectors(student, training=batch.training)
+        terms = zip(self.connectors.levels, teacher, connected, strict=True)
         return sum(
-            level * boundary_loss(theirs, ours, self.margin)
-            for level, theirs, ours in zip(
-                self.connectors.levels,
-                teacher,
-                self.connectors(student, training=batch.training),
-                strict=True,
-            )
+            level * boundary_loss(theirs, ours, self.margin) for level, theirs, ours in terms
         )
 
     def preparation(self):
@@ -120,7 +115,3 @@ class ActivationBoundaries(FeatureMethod):
 
     def main_stage(self, logit_loss, alpha, others=(), epochs=None):
         return self.stage_of(logit_loss, alpha, others, epochs)
-
-    def get_config(self):
-        names = ("margin", "init_epochs", "init_rate")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -41,6 +41,17 @@ def unit(x, axis=-1):
     return ops.where(is_zero, 0.0, scaled) / ops.sqrt(ops.where(is_zero, 1.0, square))
 
 
+def directions(x):
+    """What `unit` makes of one vector an example, shape (batch, size)."""
+    return unit(flat(as_float32(x)))
+
+
+def cosines(x):
+    """Cosines of the angles between the examples, shape (batch, batch)."""
+    rows = directions(x)
+    return ops.matmul(rows, ops.transpose(rows))
+
+
 def length(x, axis=-1):
     """Euclidean length along an axis, with gradient zero where the vector is zero."""
     square = ops.sum(ops.square(x), axis=axis)

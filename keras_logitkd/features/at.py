@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_choice
 from keras_logitkd.features.method import FeatureMethod
+from keras_logitkd.losses.base import check_choice
 
 MODES = ("code", "paper")
 
@@ -34,8 +34,7 @@ def attention_loss(teacher_features, student_features, mode="code"):
     the larger map is average-pooled to the smaller's size. No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, H, W, C)`.
-        student_features: Tensor of shape `(batch, H', W', C')`.
+        teacher_features, student_features: Maps of shape `(batch, H, W, C)`, `(batch, H', W', C')`.
         mode: `"code"` or `"paper"`. Defaults to `"code"`.
 
     Returns:
@@ -44,8 +43,7 @@ def attention_loss(teacher_features, student_features, mode="code"):
     Raises:
         ValueError: If `mode` is unknown.
     """
-    if mode not in MODES:
-        raise ValueError(f"`mode` must be one of {MODES}. Received: mode={mode!r}")
+    check_choice("mode", mode, MODES)
     teacher, student = arithmetic.same_size(
         *arithmetic.detached_pair(teacher_features, student_features)
     )
@@ -75,10 +73,5 @@ class AttentionTransfer(FeatureMethod):
         self.mode = check_choice("mode", mode, MODES)
 
     def loss(self, teacher, student, batch):
-        return sum(
-            attention_loss(theirs, ours, self.mode)
-            for theirs, ours in zip(teacher, student, strict=True)
-        )
-
-    def get_config(self):
-        return {**super().get_config(), "mode": self.mode}
+        pairs = zip(teacher, student, strict=True)
+        return sum(attention_loss(theirs, ours, self.mode) for theirs, ours in pairs)

@@ -9,8 +9,9 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_choice, check_number
+from keras_logitkd.features.checks import check_number
 from keras_logitkd.features.method import FeatureMethod
+from keras_logitkd.losses.base import check_choice
 
 
 def rbf_correlations(features, gamma=0.4, order=2):
@@ -27,8 +28,7 @@ def rbf_correlations(features, gamma=0.4, order=2):
     Returns:
         A float32 tensor of shape `(batch, batch)`; for even P and the default gamma in [0, 1].
     """
-    directions = arithmetic.unit(arithmetic.flat(arithmetic.as_float32(features)))
-    cosines = ops.matmul(directions, ops.transpose(directions))
+    cosines = arithmetic.cosines(features)
     series = ops.ones_like(cosines)
     for p in range(order, 0, -1):
         series = 1.0 + 2.0 * gamma / p * cosines * series
@@ -41,20 +41,15 @@ def congruence_loss(teacher_features, student_features, gamma=0.4, order=2):
     No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of shape `(batch, ...)`.
-        gamma: A positive float. Defaults to 0.4.
-        order: An int. Defaults to 2.
+        teacher_features, student_features: Tensors of shape `(batch, ...)`.
+        gamma, order: As for `rbf_correlations`.
 
     Returns:
         A float32 scalar.
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
-    return ops.mean(
-        ops.square(
-            rbf_correlations(student, gamma, order) - rbf_correlations(teacher, gamma, order)
-        )
-    )
+    ours = rbf_correlations(student, gamma, order)
+    return ops.mean(ops.square(ours - rbf_correlations(teacher, gamma, order)))
 
 
 def pairwise_loss(teacher_embedding, student_embedding):
@@ -65,8 +60,7 @@ def pairwise_loss(teacher_embedding, student_embedding):
     outside it.
 
     Args:
-        teacher_embedding: Tensor of shape `(batch, size)`.
-        student_embedding: Tensor of shape `(batch, size)`.
+        teacher_embedding, student_embedding: Tensors of shape `(batch, size)`.
 
     Returns:
         A float32 scalar, 0 for a batch of one.
@@ -122,34 +116,19 @@ class CorrelationCongruence(FeatureMethod):
 
     def loss(self, teacher, student, batch):
         if self.form == "rbf":
-            return sum(
-                congruence_loss(t, s, self.gamma, self.order)
-                for t, s in zip(teacher, student, strict=True)
-            )
+            pairs = zip(teacher, student, strict=True)
+            return sum(congruence_loss(t, s, self.gamma, self.order) for t, s in pairs)
         embedded = zip(teacher, student, self.of_teacher, self.of_student, strict=True)
         return sum(
             pairwise_loss(of_teacher(arithmetic.flat(t)), of_student(arithmetic.flat(s)))
             for t, s, of_teacher, of_student in embedded
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "form": self.form,
-            "gamma": self.gamma,
-            "order": self.order,
-            "size": self.size,
-        }
-
     def _embeddings(self, network, shapes):
         layers = []
         for place, shape in enumerate(shapes, start=1):
-            layer = keras.layers.Dense(
-                self.size,
-                kernel_regularizer=self.regularizer(),
-                dtype="float32",
-                name=f"{self.name}_{network}{place}",
-            )
+            form = {"kernel_regularizer": self.regularizer(), "dtype": "float32"}
+            layer = keras.layers.Dense(self.size, name=f"{self.name}_{network}{place}", **form)
             layer.build((None, math.prod(shape[1:])))
             layers.append(layer)
         return layers

@@ -3,12 +3,7 @@
 import math
 import numbers
 
-
-def check_choice(name, value, allowed):
-    """Returns `value` if it is allowed, or raises ValueError."""
-    if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
-    return value
+SAME_MAPS = "maps of equal height and width in student and teacher"
 
 
 def check_number(name, value, least=0.0, most=math.inf, whole=False):
@@ -31,9 +26,5 @@ def check_connectable(method, what, holds, received):
 def check_same_maps(method, student_shapes, teacher_shapes):
     """Raises ValueError where the maps of a student's and a teacher's tap differ in size."""
     for ours, theirs in zip(student_shapes, teacher_shapes, strict=True):
-        check_connectable(
-            method,
-            "maps of equal height and width in student and teacher",
-            ours[1:-1] == theirs[1:-1],
-            (tuple(ours), tuple(theirs)),
-        )
+        fits = ours[1:-1] == theirs[1:-1]
+        check_connectable(method, SAME_MAPS, fits, (tuple(ours), tuple(theirs)))

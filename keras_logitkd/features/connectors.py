@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from keras_logitkd.features.checks import check_connectable
+from keras_logitkd.features.checks import SAME_MAPS, check_connectable
 
 
 class Connectors(keras.layers.Layer):
@@ -28,12 +28,8 @@ class Connectors(keras.layers.Layer):
         self.places, self.convs, self.norms = [], [], []
         pairs = zip(student_shapes, teacher_shapes, strict=True)
         for place, (ours, theirs) in enumerate(pairs):
-            check_connectable(
-                method,
-                "maps of equal height and width in student and teacher",
-                len(ours) == 4 and ours[1:3] == theirs[1:3],
-                (tuple(ours), tuple(theirs)),
-            )
+            fits = len(ours) == 4 and ours[1:3] == theirs[1:3]
+            check_connectable(method, SAME_MAPS, fits, (tuple(ours), tuple(theirs)))
             if skip_equal and ours[-1] == theirs[-1]:
                 continue
             tap, channels = method.student_taps[place], theirs[-1]

@@ -18,8 +18,7 @@ def correlation_distance(teacher, student, axis):
     constant one of the student's alone it is 1, both without gradient.
 
     Args:
-        teacher: Tensor of shape `(batch, classes)`.
-        student: Tensor of shape `(batch, classes)`.
+        teacher, student: Tensors of shape `(batch, classes)`.
         axis: 1 for one value a row, 0 for one value a column.
 
     Returns:
@@ -42,8 +41,7 @@ def dist_loss(teacher_logits, student_logits, temperature=4.0):
     The paper has no tau^2; the authors' code has. No gradient flows to the teacher.
 
     Args:
-        teacher_logits: Tensor of shape `(batch, classes)`.
-        student_logits: Tensor of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
         temperature: A positive float. Defaults to 4.0.
 
     Returns:
@@ -80,6 +78,3 @@ class DIST(FeatureMethod):
 
     def loss(self, teacher, student, batch):
         return dist_loss(batch.teacher_logits, batch.student_logits, self.temperature)
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}

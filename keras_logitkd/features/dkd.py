@@ -25,8 +25,7 @@ def decoupled_divergences(teacher_logits, student_logits, labels, temperature=4.
     so that KL(p^t || p^s) = TCKD + (1 - p^t_y) NCKD. No gradient flows to the teacher.
 
     Args:
-        teacher_logits: Tensor of shape `(batch, classes)`.
-        student_logits: Tensor of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
         labels: Integer tensor of shape `(batch,)`, or one-hot of shape `(batch, classes)`.
         temperature: A positive float. Defaults to 4.0.
 
@@ -40,20 +39,15 @@ def decoupled_divergences(teacher_logits, student_logits, labels, temperature=4.
     is_target = ops.one_hot(ops.reshape(labels, (-1,)), teacher.shape[-1], dtype="bool")
     t_binary, t_others = _parts(teacher / temperature, is_target)
     s_binary, s_others = _parts(student / temperature, is_target)
-    return (
-        losses.logit_kl(t_binary, s_binary, scale="none"),
-        losses.logit_kl(t_others, s_others, scale="none"),
-    )
+    tckd = losses.logit_kl(t_binary, s_binary, scale="none")
+    return tckd, losses.logit_kl(t_others, s_others, scale="none")
 
 
 def dkd_loss(teacher_logits, student_logits, labels, temperature=4.0, target=1.0, others=8.0):
     """tau^2 * (target * TCKD + others * NCKD); see `decoupled_divergences`.
 
     Args:
-        teacher_logits: Tensor of shape `(batch, classes)`.
-        student_logits: Tensor of shape `(batch, classes)`.
-        labels: Integer tensor of shape `(batch,)`, or one-hot of shape `(batch, classes)`.
-        temperature: A positive float. Defaults to 4.0.
+        teacher_logits, student_logits, labels, temperature: As for `decoupled_divergences`.
         target: Weight of TCKD, the paper's alpha. Defaults to 1.0.
         others: Weight of NCKD, the paper's beta. Defaults to 8.0.
 
@@ -99,19 +93,5 @@ class DKD(FeatureMethod):
         self.others = check_number("others", others)
 
     def loss(self, teacher, student, batch):
-        return dkd_loss(
-            batch.teacher_logits,
-            batch.student_logits,
-            batch.label,
-            self.temperature,
-            self.target,
-            self.others,
-        )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "target": self.target,
-            "others": self.others,
-        }
+        options = self.temperature, self.target, self.others
+        return dkd_loss(batch.teacher_logits, batch.student_logits, batch.label, *options)

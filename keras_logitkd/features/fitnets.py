@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_choice, check_connectable, check_number
+from keras_logitkd.features.checks import check_connectable, check_number
 from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.features.softened import SoftenedLogits
 from keras_logitkd.features.stages import Stage
+from keras_logitkd.losses.base import check_choice
 
 MODES = ("joint", "two_stage")
 
@@ -82,15 +83,10 @@ class FitNets(FeatureMethod):
         (ours,), (theirs,) = student_shapes, teacher_shapes
         sides = zip(ours[1:3], theirs[1:3], strict=True)
         size = [1 if mine == other else (mine or 0) - (other or 0) + 1 for mine, other in sides]
-        check_connectable(
-            self,
-            "student maps at least as large as the teacher's",
-            len(ours) == 4 and min(size) >= 1,
-            (ours, theirs),
-        )
-        self.regressor = self.conv(
-            theirs[-1], size, name="regressor", use_bias=True, padding="valid"
-        )
+        wanted = "student maps at least as large as the teacher's"
+        check_connectable(self, wanted, len(ours) == 4 and min(size) >= 1, (ours, theirs))
+        form = {"use_bias": True, "padding": "valid"}
+        self.regressor = self.conv(theirs[-1], size, name="regressor", **form)
         self.regressor.build(ours)
         if self.bn:
             self.regressor_bn = self.norm(name="regressor_bn")
@@ -116,7 +112,3 @@ class FitNets(FeatureMethod):
         if logit_loss is None:
             features = (SoftenedLogits(weight="4..1", temperature=3.0, scale="none"), *others)
         return self.stage_of(logit_loss, alpha, features, epochs)
-
-    def get_config(self):
-        names = ("mode", "bn", "relu", "init_epochs", "init_rate")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -8,9 +8,10 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_choice, check_connectable, check_number
+from keras_logitkd.features.checks import SAME_MAPS, check_connectable, check_number
 from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.features.stages import Stage
+from keras_logitkd.losses.base import check_choice
 
 
 def factor_loss(teacher_factor, student_factor, p=1):
@@ -20,8 +21,7 @@ def factor_loss(teacher_factor, student_factor, p=1):
     example. No gradient flows to the teacher.
 
     Args:
-        teacher_factor: Tensor of shape `(batch, ...)`.
-        student_factor: Tensor of the same shape.
+        teacher_factor, student_factor: Tensors of one shape, `(batch, ...)`.
         p: 1 or 2. Defaults to 1.
 
     Returns:
@@ -31,25 +31,14 @@ def factor_loss(teacher_factor, student_factor, p=1):
         ValueError: If `p` is neither 1 nor 2.
     """
     teacher, student = arithmetic.detached_pair(teacher_factor, student_factor)
-    difference = arithmetic.unit(arithmetic.flat(student)) - arithmetic.unit(
-        arithmetic.flat(teacher)
-    )
+    difference = arithmetic.directions(student) - arithmetic.directions(teacher)
     return ops.mean(_power(difference, p), axis=-1)
 
 
 def reconstruction_loss(features, reconstruction, p=1):
     """Error of a paraphraser: mean over all entries of |reconstruction - features|^p.
 
-    Args:
-        features: The teacher's, tensor of shape `(batch, ...)`.
-        reconstruction: The paraphraser's output, of the same shape.
-        p: 1 or 2. Defaults to 1.
-
-    Returns:
-        A float32 tensor of shape `(batch,)`.
-
-    Raises:
-        ValueError: If `p` is neither 1 nor 2.
+    Shapes, `p`, result and errors are as for `factor_loss`.
     """
     features, reconstruction = arithmetic.detached_pair(features, reconstruction)
     return arithmetic.per_example(_power(reconstruction - features, p))
@@ -62,14 +51,9 @@ def _power(difference, p):
 
 
 def factor_layers(method, channels, factors, name, transposed=False):
-    """Three 3x3 convolutions with bias, each with LeakyReLU(0.1), as a built `Sequential`.
+    """Three 3x3 convolutions of a method, with bias and LeakyReLU(0.1), as a built `Sequential`.
 
-    Args:
-        method: The `FeatureMethod` that they belong to.
-        channels: Channels of the features.
-        factors: Channels of the factor.
-        name: Of the network.
-        transposed: From the factor to the features, by transposed convolutions. Defaults to False.
+    They lead from so many channels of the features to those of the factor or, transposed, back.
     """
     widths = [factors, channels, channels] if transposed else [channels, factors, factors]
     network = keras.Sequential(
@@ -112,9 +96,6 @@ class Paraphraser(FeatureMethod):
     def loss(self, teacher, student, batch):
         return reconstruction_loss(teacher[0], self.decoder(self.encoder(teacher[0])), self.p)
 
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "p": self.p}
-
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
 class FactorTransfer(FeatureMethod):
@@ -155,24 +136,16 @@ class FactorTransfer(FeatureMethod):
         self.p = check_choice("p", p, (1, 2))
         self.init_epochs = check_number("init_epochs", init_epochs, 1, whole=True)
         self.init_rate = check_number("init_rate", init_rate)
-        self.paraphraser = Paraphraser(
-            taps=self.taps,
-            rate=self.rate,
-            p=self.p,
-            teacher_bn=self.teacher_bn,
-            weight_decay=self.weight_decay,
-            seed=self.seed,
-        )
+        shared = ("taps", "rate", "p", "teacher_bn", "weight_decay", "seed")
+        self.paraphraser = Paraphraser(**{name: getattr(self, name) for name in shared})
 
     def build(self, student_shapes, teacher_shapes):
         (ours,), (theirs,) = student_shapes, teacher_shapes
         factors = round(self.rate * theirs[-1])
-        check_connectable(
-            self,
-            "maps of equal height and width in student and teacher, and a factor with channels",
-            len(ours) == 4 and ours[1:3] == theirs[1:3] and factors >= 1,
-            (tuple(ours), tuple(theirs), f"rate={self.rate:g}"),
-        )
+        wanted = f"{SAME_MAPS}, and a factor with channels"
+        fits = len(ours) == 4 and ours[1:3] == theirs[1:3] and factors >= 1
+        received = (tuple(ours), tuple(theirs), f"rate={self.rate:g}")
+        check_connectable(self, wanted, fits, received)
         self.translator = factor_layers(self, ours[-1], factors, "translator")
         super().build(student_shapes, teacher_shapes)
         if not self.paraphraser.built:
@@ -189,7 +162,3 @@ class FactorTransfer(FeatureMethod):
     def preparation(self):
         rate = self.init_rate
         return [Stage("paraphraser", None, 1.0, (self.paraphraser,), "aux", self.init_epochs, rate)]
-
-    def get_config(self):
-        names = ("rate", "p", "init_epochs", "init_rate")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -7,8 +7,9 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_choice, check_connectable
+from keras_logitkd.features.checks import SAME_MAPS, check_connectable
 from keras_logitkd.features.method import FeatureMethod
+from keras_logitkd.losses.base import check_choice
 
 TARGETS = ("label", "teacher_argmax", "attention_max")
 
@@ -20,16 +21,13 @@ def jacobian_distance(teacher_gradient, student_gradient):
     zero gradient has no direction and counts as the zero vector. No gradient flows to the teacher.
 
     Args:
-        teacher_gradient: Tensor of shape `(batch, ...)`.
-        student_gradient: Tensor of the same shape.
+        teacher_gradient, student_gradient: Tensors of one shape, `(batch, ...)`.
 
     Returns:
         A float32 tensor of shape `(batch,)`.
     """
     teacher, student = arithmetic.detached_pair(teacher_gradient, student_gradient)
-    difference = arithmetic.unit(arithmetic.flat(student)) - arithmetic.unit(
-        arithmetic.flat(teacher)
-    )
+    difference = arithmetic.directions(student) - arithmetic.directions(teacher)
     return ops.sum(ops.square(difference), axis=-1)
 
 
@@ -40,8 +38,7 @@ def peak_attention(teacher_features, student_features):
     differentiated in place of a logit when the Jacobian of an attention map is matched.
 
     Args:
-        teacher_features: Tensor of shape `(batch, H, W, C)`.
-        student_features: Tensor of shape `(batch, H, W, C')`.
+        teacher_features, student_features: Maps of shape `(batch, H, W, C)`, `(batch, H, W, C')`.
 
     Returns:
         The teacher's and the student's values, float32 tensors of shape `(batch,)`. Both carry
@@ -96,8 +93,7 @@ class JacobianMatching(FeatureMethod):
 
     def build(self, student_shapes, teacher_shapes):
         sizes = [shape[1:3] for shape in (*student_shapes, *teacher_shapes)]
-        wanted = "maps of equal height and width in student and teacher"
-        check_connectable(self, wanted, sizes[:1] == sizes[1:] or not sizes, sizes)
+        check_connectable(self, SAME_MAPS, sizes[:1] == sizes[1:] or not sizes, sizes)
         super().build(student_shapes, teacher_shapes)
 
     def score(self, role, logits, taps, batch):
@@ -118,7 +114,3 @@ class JacobianMatching(FeatureMethod):
 
     def loss(self, teacher, student, batch):
         return jacobian_distance(batch.teacher_gradient, batch.student_gradient)
-
-    def get_config(self):
-        config = {"target": self.target, "jac_training": self.jac_training}
-        return {**super().get_config(), **config}

@@ -2,9 +2,11 @@
 
 import keras
 
-from keras_logitkd.features.checks import check_choice, check_number
+from keras_logitkd.features.checks import check_number
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.features.weights import WeightSchedule
+from keras_logitkd.losses.base import check_choice
+from keras_logitkd.losses.grammar import options_of
 from keras_logitkd.networks.layers import FusedBatchNormalization, draw_initial_values
 
 STATISTICS = ("moving", "batch")
@@ -48,13 +50,7 @@ class FeatureMethod(keras.layers.Layer):
     alpha = 0.0
 
     def __init__(
-        self,
-        weight=1.0,
-        taps=(),
-        teacher_bn="moving",
-        weight_decay=0.0,
-        seed=None,
-        name=None,
+        self, weight=1.0, taps=(), teacher_bn="moving", weight_decay=0.0, seed=None, name=None
     ):
         # Inputs arrive as float32, whatever the global policy is.
         super().__init__(name=name or self.method, dtype="float32", autocast=False)
@@ -63,12 +59,8 @@ class FeatureMethod(keras.layers.Layer):
         self.teacher_bn = check_choice("teacher_bn", teacher_bn, STATISTICS)
         self.weight_decay = check_number("weight_decay", weight_decay)
         self.seed = None if seed is None else check_number("seed", seed, whole=True)
-        self.weight = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.schedule.first),
-            trainable=False,
-            name="weight",
-        )
+        first = keras.initializers.Constant(self.schedule.first)
+        self.weight = self.add_weight((), first, trainable=False, name="weight")
 
     @property
     def student_taps(self):
@@ -147,14 +139,7 @@ class FeatureMethod(keras.layers.Layer):
         return []
 
     def main_stage(self, logit_loss, alpha, others=(), epochs=None):
-        """Returns the stage in which the whole student learns.
-
-        Args:
-            logit_loss: What `losses.get` reads, or None.
-            alpha: Its weight.
-            others: Feature methods beside this one.
-            epochs: Its epochs, or None.
-        """
+        """Returns the `Stage` in which the whole student learns, by `others` beside this method."""
         return self.stage_of(logit_loss, alpha, (self, *others), epochs)
 
     def stage_of(self, logit_loss, alpha, features, epochs):
@@ -203,7 +188,8 @@ class FeatureMethod(keras.layers.Layer):
         return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
 
     def get_config(self):
-        return {
+        """Returns the options; those of a subclass are its attributes of the same names."""
+        config = {
             "weight": self.schedule.text,
             "taps": [list(pair) for pair in self.taps],
             "teacher_bn": self.teacher_bn,
@@ -211,6 +197,8 @@ class FeatureMethod(keras.layers.Layer):
             "seed": self.seed,
             "name": self.name,
         }
+        own = [name for name in options_of(type(self)) if name not in config]
+        return config | {name: getattr(self, name) for name in own if hasattr(self, name)}
 
 
 def _pair(tap):

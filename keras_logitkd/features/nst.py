@@ -19,8 +19,7 @@ def selectivity_loss(teacher_features, student_features):
     teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, H, W, C)`.
-        student_features: Tensor of shape `(batch, H', W', C')`.
+        teacher_features, student_features: Maps of shape `(batch, H, W, C)`, `(batch, H', W', C')`.
 
     Returns:
         A float32 tensor of shape `(batch,)`.
@@ -49,9 +48,7 @@ class NeuronSelectivity(FeatureMethod):
     teacher's constant mean k(T, T).
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 50.0.
-        taps: See `FeatureMethod`. Defaults to `("g1", "g2", "g3")`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 50.0 and `("g1", "g2", "g3")`.
     """
 
     method = "nst"

@@ -53,8 +53,7 @@ def partial_l2(teacher_features, student_features, margin):
     No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ..., channels)`.
-        student_features: Tensor of the same shape.
+        teacher_features, student_features: Tensors of one shape, `(batch, ..., channels)`.
         margin: m, shape `(channels,)`, not positive; see `negative_margin`.
 
     Returns:
@@ -108,13 +107,6 @@ class Overhaul(FeatureMethod):
         super().build(student_shapes, teacher_shapes)
 
     def loss(self, teacher, student, batch):
-        return sum(
-            level * partial_l2(theirs, ours, margin)
-            for level, theirs, ours, margin in zip(
-                self.connectors.levels,
-                teacher,
-                self.connectors(student, training=batch.training),
-                self._margins,
-                strict=True,
-            )
-        )
+        connected = self.connectors(student, training=batch.training)
+        terms = zip(self.connectors.levels, teacher, connected, self._margins, strict=True)
+        return sum(level * partial_l2(t, s, margin) for level, t, s, margin in terms)

@@ -21,9 +21,7 @@ def similarity_probabilities(features):
     Returns:
         A float32 tensor of shape `(batch, batch)` whose rows sum to 1.
     """
-    directions = arithmetic.unit(arithmetic.flat(arithmetic.as_float32(features)))
-    cosines = ops.matmul(directions, ops.transpose(directions))
-    similarities = ops.relu(0.5 * (cosines + 1.0))
+    similarities = ops.relu(0.5 * (arithmetic.cosines(features) + 1.0))
     return similarities / ops.sum(similarities, axis=-1, keepdims=True)
 
 
@@ -34,8 +32,7 @@ def pkt_loss(teacher_features, student_features):
     `similarity_probabilities`. Sizes may differ. No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of shape `(batch, ...)`.
+        teacher_features, student_features: Tensors of shape `(batch, ...)`.
 
     Returns:
         A float32 scalar.
@@ -55,9 +52,7 @@ class ProbabilisticTransfer(FeatureMethod):
     falls about as 1 / batch, so double it at 128. The authors train without labels.
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 30000.0.
-        taps: See `FeatureMethod`. Defaults to `("pool",)`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 30000.0 and `("pool",)`.
     """
 
     method = "pkt"

@@ -1,7 +1,5 @@
 """Names of the feature methods. Terms are written as `losses.grammar` says: `at:weight=500`."""
 
-import importlib
-
 from keras_logitkd.losses import grammar
 
 # The class of each method, in the module of the method's name.
@@ -61,4 +59,4 @@ def get(identifier, **defaults):
 
 def method_class(name):
     """Returns the class of a method by name."""
-    return getattr(importlib.import_module(f"keras_logitkd.features.{name}"), METHODS[name])
+    return grammar.load(f"keras_logitkd.features.{name}:{METHODS[name]}")

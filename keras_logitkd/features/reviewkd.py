@@ -21,8 +21,7 @@ def hierarchical_loss(teacher_features, student_features):
     teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, H, W, C)`.
-        student_features: Tensor of the same shape.
+        teacher_features, student_features: Tensors of one shape, `(batch, H, W, C)`.
 
     Returns:
         A float32 tensor of shape `(batch,)`.
@@ -89,14 +88,10 @@ class KnowledgeReview(FeatureMethod):
     def loss(self, teacher, student, batch):
         deeper, total = None, 0.0
         for t, s, fusion in reversed([*zip(teacher, student, self.fusions, strict=True)]):
-            output, deeper = fusion(
-                ops.reshape(s, _as_map(s.shape)), deeper, training=batch.training
-            )
-            total = total + hierarchical_loss(ops.reshape(t, _as_map(t.shape)), output)
+            t, s = (ops.reshape(features, _as_map(features.shape)) for features in (t, s))
+            output, deeper = fusion(s, deeper, training=batch.training)
+            total = total + hierarchical_loss(t, output)
         return total
-
-    def get_config(self):
-        return {**super().get_config(), "width": self.width}
 
 
 class _Fusion(keras.layers.Layer):

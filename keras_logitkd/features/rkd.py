@@ -18,8 +18,7 @@ def distance_loss(teacher_features, student_features):
     of those that are not zero. Sizes may differ. No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of shape `(batch, ...)`.
+        teacher_features, student_features: Tensors of shape `(batch, ...)`.
 
     Returns:
         A float32 scalar.
@@ -32,14 +31,7 @@ def angle_loss(teacher_features, student_features):
     """Huber loss (delta 1) between the cosines of all angles within a batch.
 
     Formula: mean over B^3 of huber(e^s_ij . e^s_ik - e^t_ij . e^t_ik), e_ij the direction from
-    example i to example j. Sizes may differ. No gradient flows to the teacher.
-
-    Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of shape `(batch, ...)`.
-
-    Returns:
-        A float32 scalar.
+    example i to example j. Arguments and result are as for `distance_loss`.
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
     return ops.mean(_huber(_cosines(student) - _cosines(teacher)))
@@ -95,6 +87,3 @@ class RelationalDistillation(FeatureMethod):
             self.distance * distance_loss(t, s) + self.angle * angle_loss(t, s)
             for t, s in zip(teacher, student, strict=True)
         )
-
-    def get_config(self):
-        return {**super().get_config(), "distance": self.distance, "angle": self.angle}

@@ -25,6 +25,3 @@ class SoftenedLogits(FeatureMethod):
 
     def loss(self, teacher, student, batch):
         return logit_kl(batch.teacher_logits, batch.student_logits, self.temperature, self.scale)
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature, "scale": self.scale}

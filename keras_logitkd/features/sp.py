@@ -17,8 +17,7 @@ def similarity_loss(teacher_features, student_features):
     of G divided by its length. Sizes may differ. No gradient flows to the teacher.
 
     Args:
-        teacher_features: Tensor of shape `(batch, ...)`.
-        student_features: Tensor of shape `(batch, ...)`.
+        teacher_features, student_features: Tensors of shape `(batch, ...)`.
 
     Returns:
         A float32 scalar.
@@ -40,9 +39,7 @@ class SimilarityPreserving(FeatureMethod):
     128. Several taps are summed.
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 3000.0.
-        taps: See `FeatureMethod`. Defaults to `("g3",)`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 3000.0 and `("g3",)`.
     """
 
     method = "sp"

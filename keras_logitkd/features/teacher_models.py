@@ -32,14 +32,7 @@ def teacher_with_taps(model, taps, statistics="moving"):
 
 
 def with_batch_moments(model):
-    """Returns a model on the variables of another whose normalization is by the batch's moments.
-
-    Args:
-        model: A built Sequential or functional `keras.Model`.
-
-    Returns:
-        A `keras.Model`; calling it never changes a variable.
-    """
+    """Returns a model that normalises by the batch's moments; calling it changes no variable."""
 
     def convert(layer):
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -7,6 +7,7 @@ from keras_logitkd.features.registry import get
 from keras_logitkd.features.stages import TRAINS
 from keras_logitkd.features.taps import Graph, tapped
 from keras_logitkd.features.teacher_models import teacher_with_taps
+from keras_logitkd.losses.base import check_choice
 from keras_logitkd.networks.inference import for_inference
 
 # What a Distiller logs besides the methods' terms and the metrics of `compile`.
@@ -34,14 +35,10 @@ def get_all(features):
     return methods
 
 
-def make(methods, student, trains, logit_term):
+def make(methods, student, trains, needs_logits):
     """Returns the `FeatureTerms` of a Distiller, which may have no methods.
 
-    Args:
-        methods: list of `FeatureMethod`.
-        student: the student.
-        trains: as for `Distiller`.
-        logit_term: whether there is a term on the logits of both networks.
+    Arguments are as for `FeatureTerms`; `trains` may be None, as for `Distiller`.
 
     Raises:
         ValueError: As `FeatureTerms` does, or if a method has stages and `trains` is None.
@@ -54,7 +51,7 @@ def make(methods, student, trains, logit_term):
             f"{staged[0]} is trained in stages: `for stage in method.stages(epochs): "
             "Distiller.for_stage(stage, teacher, student)`. Received: trains=None"
         )
-    return FeatureTerms(methods, student, trains or "all", bool(logit_term))
+    return FeatureTerms(methods, student, trains or "all", bool(needs_logits))
 
 
 class FeatureTerms:
@@ -71,10 +68,8 @@ class FeatureTerms:
     """
 
     def __init__(self, methods, student, trains="all", needs_logits=True):
-        if trains not in TRAINS:
-            raise ValueError(f"`trains` must be one of {TRAINS}. Received: trains={trains!r}")
         self.methods = methods
-        self.trains = trains
+        self.trains = check_choice("trains", trains, TRAINS)
         self.needs_logits = needs_logits
         self.teachers = {}
         by_gradient = [method for method in methods if method.needs_gradient]
@@ -117,7 +112,8 @@ class FeatureTerms:
             if models and method.needs_teacher:
                 method.prepare(models[0])
             if not method.built and (models or not method.teacher_taps):
-                self._build(method, next(iter(models), None))
+                ours = _shapes(self._student, method.student_taps)
+                method.build(ours, _shapes(next(iter(models), None), method.teacher_taps))
 
     @property
     def trained_variables(self):
@@ -129,39 +125,30 @@ class FeatureTerms:
 
     def check_targets(self, batch):
         """Raises ValueError where the data of a training step lack what a method needs."""
-        name = next((each.name for each in self.methods if each.needs_teacher), None)
-        if name and batch.teacher_taps is None:
-            stored = batch.teacher_logits is not None
-            raise ValueError(
-                f"{name} needs the teacher itself beside the student. Received: "
-                + ('targets with "teacher_logits"' if stored else "teacher=None")
-            )
-        if self.methods and batch.teacher_logits is None:
-            raise ValueError(f"{self.methods[0].name} needs a teacher. Received: teacher=None")
-        for attribute, key in (("needs_labels", "label"), ("needs_indices", "index")):
-            names = [method.name for method in self.methods if getattr(method, attribute)]
-            if names and getattr(batch, key) is None:
-                raise ValueError(
-                    f'{names[0]} needs the {key} of each example: targets {{"label": ..., '
-                    f'"index": ...}}. Received: targets without {key}'
-                )
+        if lack := self._lack(batch):
+            raise ValueError(lack)
 
     def applies(self, batch):
         """Whether there are methods, and the batch has what all of them need."""
-        has = {
-            "needs_teacher": batch.teacher_taps is not None,
-            "needs_labels": batch.label is not None,
-            "needs_indices": batch.index is not None,
-        }
-        return (
-            bool(self.methods)
-            and batch.teacher_logits is not None
-            and all(
-                known or not getattr(method, need)
-                for need, known in has.items()
-                for method in self.methods
-            )
-        )
+        return bool(self.methods) and self._lack(batch) is None
+
+    def _lack(self, batch):
+        """What a method needs and a batch does not have, in words, or None."""
+        name = next((each.name for each in self.methods if each.needs_teacher), None)
+        if name and batch.teacher_taps is None:
+            stored = batch.teacher_logits is not None
+            received = 'targets with "teacher_logits"' if stored else "teacher=None"
+            return f"{name} needs the teacher itself beside the student. Received: {received}"
+        if self.methods and batch.teacher_logits is None:
+            return f"{self.methods[0].name} needs a teacher. Received: teacher=None"
+        for attribute, key in (("needs_labels", "label"), ("needs_indices", "index")):
+            names = [method.name for method in self.methods if getattr(method, attribute)]
+            if names and getattr(batch, key) is None:
+                return (
+                    f'{names[0]} needs the {key} of each example: targets {{"label": ..., '
+                    f'"index": ...}}. Received: targets without {key}'
+                )
+        return None
 
     def teach(self, batch):
         """Runs the teacher in place: its logits, taps and gradient."""
@@ -198,15 +185,6 @@ class FeatureTerms:
         batch.student_taps = dict(outputs)
         batch.student_logits = batch.student_taps.pop("logits", None)
 
-    def _build(self, method, teacher):
-        """Makes the auxiliary layers of a method for the shapes of its taps."""
-        pairs = [(self._student, method.student_taps), (teacher, method.teacher_taps)]
-        shapes = [
-            [Graph(model).tensor(tap).shape for tap in taps] if taps else []
-            for model, taps in pairs
-        ]
-        method.build(*shapes)
-
 
 def value_of(method, batch):
     """Returns the term of a method, a scalar to be summed over the replicas."""
@@ -218,6 +196,10 @@ def value_of(method, batch):
             value = value * ops.cast(ops.reshape(batch.sample_weight, (-1,)), value.dtype)
         value = ops.mean(value)
     return value / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _shapes(model, taps):
+    return [Graph(model).tensor(tap).shape for tap in taps]
 
 
 def _teacher(model, taps, statistics):

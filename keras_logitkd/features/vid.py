@@ -52,9 +52,7 @@ class VariationalInformation(FeatureMethod):
     optimizer and stay at 5.
 
     Args:
-        weight: See `FeatureMethod`. Defaults to 1.0.
-        taps: See `FeatureMethod`. Defaults to `("g1", "g2", "g3")`.
-        **kwargs: As for `FeatureMethod`.
+        weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 1.0 and `("g1", "g2", "g3")`.
 
     Raises:
         ValueError: When it is built, if the maps of a pair differ in height or width.
@@ -68,16 +66,12 @@ class VariationalInformation(FeatureMethod):
     def build(self, student_shapes, teacher_shapes):
         check_same_maps(self, student_shapes, teacher_shapes)
         self.means, self.raw_variances = [], []
+        initial = keras.initializers.Constant(INITIAL_RAW_VARIANCE)
         pairs = zip(student_shapes, teacher_shapes, strict=True)
         for place, (student, teacher) in enumerate(pairs, start=1):
             self.means.append(self._mean_network(place, student[-1], teacher[-1]))
-            self.raw_variances.append(
-                self.add_weight(
-                    shape=(teacher[-1],),
-                    initializer=keras.initializers.Constant(INITIAL_RAW_VARIANCE),
-                    name=f"raw_variance{place}",
-                )
-            )
+            raw = self.add_weight((teacher[-1],), initial, name=f"raw_variance{place}")
+            self.raw_variances.append(raw)
         super().build(student_shapes, teacher_shapes)
 
     def loss(self, teacher, student, batch):

@@ -38,19 +38,17 @@ class WeightSchedule:
         if isinstance(value, cls):
             return value
         match = _FORM.fullmatch(value) if isinstance(value, str) else None
+        *ends, epochs = match.groups() if match else (value, None)
         try:
-            if match:
-                epochs = int(match[3]) if match[3] else None
-                return cls(float(match[1]), float(match[2]), epochs)
-            if not isinstance(value, bool):
-                return cls(float(value))
-        except (TypeError, ValueError) as error:
-            if "finite" in str(error):
-                raise
-        raise ValueError(
-            "`weight` must be a number, or FIRST..LAST@EPOCHS such as 0..1@20. "
-            f"Received: weight={value!r}"
-        )
+            ends = () if isinstance(value, bool) else tuple(map(float, ends))
+        except (TypeError, ValueError):
+            ends = ()
+        if not ends:
+            raise ValueError(
+                "`weight` must be a number, or FIRST..LAST@EPOCHS such as 0..1@20. "
+                f"Received: weight={value!r}"
+            )
+        return cls(*ends, epochs=epochs and int(epochs))
 
     def over(self, epochs):
         """Returns the schedule of a training of so many epochs."""

@@ -59,8 +59,7 @@ def read_options(name, cls, text, argument=None):
     """Returns the options that a term gives after its name, a dict.
 
     Args:
-        name: of the term.
-        cls: its class.
+        name, cls: of the term.
         text: of the options, OPTION=VALUE separated by commas.
         argument: the option that is given without its name, which is none of these.
 

@@ -28,8 +28,7 @@ def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max"):
     offset, and the same eagerly, in a graph and under XLA. No gradient flows to the teacher.
 
     Args:
-        teacher_logits: Tensor of shape `(batch, classes)`.
-        student_logits: Tensor of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
         temperature: A float in [0, inf]. Defaults to 1.0.
         scale: Factor of the divergence: `"max"` is max(tau, tau^2), `"squared"` is tau^2
             (Hinton et al., 2015) and `"none"` is 1. Defaults to `"max"`. A limit that is
@@ -64,9 +63,7 @@ class LogitKL(LogitLoss):
     Args:
         temperature: A float in [0, inf]. Defaults to 4.0.
         scale: `"max"`, `"squared"` or `"none"`. Defaults to `"max"` (Eq. 7).
-        reduction: Reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: Defaults to `"logit_kl"`.
-        dtype: Defaults to `keras.config.floatx()`.
+        reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_kl"`.
 
     Example:
 

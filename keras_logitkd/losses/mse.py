@@ -16,8 +16,7 @@ def logit_mse(teacher_logits, student_logits, class_reduction="mean"):
     No gradient flows to the teacher.
 
     Args:
-        teacher_logits: Tensor of shape `(batch, classes)`.
-        student_logits: Tensor of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
         class_reduction: `"mean"` is what the paper's published numbers used, `"sum"` is Eq. 9
             as printed. Defaults to `"mean"`.
 
@@ -30,9 +29,8 @@ def logit_mse(teacher_logits, student_logits, class_reduction="mean"):
     check_choice("class_reduction", class_reduction, _CLASS_REDUCTIONS)
     teacher, student = check_logits(teacher_logits, student_logits)
     reduce = ops.mean if class_reduction == "mean" else ops.sum
-    difference = ops.cast(student, divergence.wide()) - ops.cast(
-        ops.stop_gradient(teacher), divergence.wide()
-    )
+    wide = divergence.wide()
+    difference = ops.cast(student, wide) - ops.cast(ops.stop_gradient(teacher), wide)
     return ops.cast(reduce(ops.square(difference), axis=-1), "float32")
 
 
@@ -42,17 +40,11 @@ class LogitMSE(LogitLoss):
 
     Args:
         class_reduction: `"mean"` or `"sum"` over the classes. Defaults to `"mean"`.
-        reduction: Reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: Defaults to `"logit_mse"`.
-        dtype: Defaults to `keras.config.floatx()`.
+        reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_mse"`.
     """
 
     def __init__(
-        self,
-        class_reduction="mean",
-        reduction="sum_over_batch_size",
-        name="logit_mse",
-        dtype=None,
+        self, class_reduction="mean", reduction="sum_over_batch_size", name="logit_mse", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.class_reduction = check_choice("class_reduction", class_reduction, _CLASS_REDUCTIONS)

@@ -19,9 +19,7 @@ class SequentialLoss(LogitLoss):
     Args:
         stages: `(loss, first epoch)` pairs, the first at epoch 0, in rising order. A loss may be
             anything that `get` accepts, but not a `SequentialLoss`.
-        reduction: Reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: Defaults to `"sequential_loss"`.
-        dtype: Defaults to `keras.config.floatx()`.
+        reduction, name, dtype: As for `keras.losses.Loss`, the name `"sequential_loss"`.
 
     Raises:
         ValueError: If the first epochs do not begin at 0 and rise.
@@ -31,13 +29,7 @@ class SequentialLoss(LogitLoss):
     >>> loss = SequentialLoss([(LogitKL(3.0), 0), (LogitMSE(), 100)])
     """
 
-    def __init__(
-        self,
-        stages,
-        reduction="sum_over_batch_size",
-        name="sequential_loss",
-        dtype=None,
-    ):
+    def __init__(self, stages, reduction="sum_over_batch_size", name="sequential_loss", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.stages = _check_stages(stages)
         self._epoch = keras.Variable(0, dtype="int32", trainable=False, name="epoch")

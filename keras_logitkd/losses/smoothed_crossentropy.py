@@ -13,19 +13,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     Args:
         beta: share of the other classes, in [0, 1). Defaults to 0: plain cross-entropy.
-        reduction: Reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: Defaults to `"smoothed_crossentropy"`.
-        dtype: Defaults to `keras.config.floatx()`.
+        reduction, name, dtype: As for `keras.losses.Loss`, the name `"smoothed_crossentropy"`.
 
     Called with integer labels of shape `(batch,)` and logits of shape `(batch, classes)`.
     """
 
     def __init__(
-        self,
-        beta=0.0,
-        reduction="sum_over_batch_size",
-        name="smoothed_crossentropy",
-        dtype=None,
+        self, beta=0.0, reduction="sum_over_batch_size", name="smoothed_crossentropy", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if not 0 <= beta < 1:

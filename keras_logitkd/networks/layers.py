@@ -157,12 +157,7 @@ def _stock_config(config):
 
 
 def draw_initial_values(layers, seed):
-    """Draws every kernel and bias anew from its initializer, seeded by `seed` and its place.
-
-    Args:
-        layers: List of built layers.
-        seed: An integer, at least 0.
-    """
+    """Draws the kernels and biases of built layers anew, each by `seed` (>= 0) and its place."""
     seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(layers)))
     for layer in layers:
         for attribute in ("kernel", "bias"):

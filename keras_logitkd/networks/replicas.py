@@ -14,14 +14,11 @@ def are_in_step():
 
 
 def balance(examples):
-    """Returns the weight of a replica's mean loss in that of the whole batch, a float32 scalar.
+    """Returns the weight, float32, of the mean loss of a replica's `examples` in the whole batch's.
 
     The strategy averages over replicas. Where the last batch of an epoch leaves some with fewer
     examples than others, or with none, only means weighted by n_r * R / N are the mean over all
     examples. Equal shares have the weight 1.
-
-    Args:
-        examples: scalar, of this replica.
     """
     examples = tf.cast(examples, tf.float32)
     total = tf.distribute.get_replica_context().all_reduce("SUM", examples)
@@ -29,15 +26,9 @@ def balance(examples):
 
 
 def stack(values):
-    """Returns the vectors of all replicas, in their order and with gradients, to each of them.
+    """Returns the vectors (n,) of all replicas to each, with gradients: (replicas, n), in order.
 
     Adding zeros is exact: all replicas get the same bits, whatever order a sum has.
-
-    Args:
-        values: Tensor of shape `(n,)`.
-
-    Returns:
-        A tensor of shape `(replicas, n)`.
     """
     context = tf.distribute.get_replica_context()
     own = tf.one_hot(context.replica_id_in_sync_group, count(), dtype=values.dtype)
@@ -57,25 +48,23 @@ def moments(mean, variance, examples):
     Returns:
         (mean, variance, examples) of the whole batch, the same on every replica.
     """
-    counts, (means, variances) = _stacked(mean, variance, examples)
-    shares = counts / tf.maximum(tf.reduce_sum(counts), 1.0)
+    total, shares, (means, variances) = _stacked(mean, variance, examples)
     total_mean = tf.reduce_sum(shares * means, axis=0)
     spread = variances + tf.square(means - total_mean)
-    return total_mean, tf.reduce_sum(shares * spread, axis=0), tf.reduce_sum(counts)
+    return total_mean, tf.reduce_sum(shares * spread, axis=0), total
 
 
 def average(mean, variance, examples):
     """As `moments`, but the variance is the average of the replicas' own."""
-    counts, (means, variances) = _stacked(mean, variance, examples)
-    shares = counts / tf.maximum(tf.reduce_sum(counts), 1.0)
-    averages = (tf.reduce_sum(shares * values, axis=0) for values in (means, variances))
-    return *averages, tf.reduce_sum(counts)
+    total, shares, table = _stacked(mean, variance, examples)
+    return *(tf.reduce_sum(shares * values, axis=0) for values in table), total
 
 
 def _stacked(mean, variance, examples):
-    """Counts (replicas, 1), and means and variances (replicas, channels)."""
+    """Count of all, shares of it (replicas, 1), and means and variances (replicas, channels)."""
     own = tf.cast(examples, mean.dtype)
     # Statistics of nothing are nan.
     values = [tf.where(own > 0, value, tf.zeros_like(value)) for value in (mean, variance)]
     table = stack(tf.concat([own[None], *values], axis=0))
-    return table[:, :1], tf.split(table[:, 1:], 2, axis=1)
+    total = tf.reduce_sum(table[:, :1])
+    return total, table[:, :1] / tf.maximum(total, 1.0), tf.split(table[:, 1:], 2, axis=1)

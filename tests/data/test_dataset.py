@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keras_logitkd.data import randomness, statistics
 from keras_logitkd.data.dataset import Split, draw_part, split_validation
-from keras_logitkd.data.sources import ArrayImages, StreamedImages
+from keras_logitkd.data.sources import ArrayImages, Images
 from keras_logitkd.data.statistics import channel_statistics
 from keras_logitkd.storage.errors import DataError
 
@@ -136,7 +136,7 @@ def test_channel_statistics_are_those_of_numpy():
     np.testing.assert_allclose(std, split.images.array.std((0, 1, 2), np.float64), rtol=1e-10)
 
 
-class ByIndex(StreamedImages):
+class ByIndex(Images):
     """Images of one pixel, their index."""
 
     shape, count = (1, 1, 1), 200

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras_logitkd.data import pipeline
 from keras_logitkd.data.dataset import Split
 from keras_logitkd.data.shares import Share
-from keras_logitkd.data.sources import ArrayImages, StreamedImages
+from keras_logitkd.data.sources import ArrayImages, Images
 from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.storage.errors import DataError
 
@@ -271,7 +271,7 @@ def test_stream_runs_no_further_ahead_than_it_says(split, monkeypatch):
         assert taken < logits.reads <= taken + pipeline.lookahead()
 
 
-class FirstIsSlow(StreamedImages):
+class FirstIsSlow(Images):
     """Images of one pixel, their index, of which the first takes long."""
 
     shape, count = (1, 1, 1), 8

@@ -1,6 +1,7 @@
 """What an operation of views may declare: fields, random numbers, and what it does to images."""
 
 from keras_logitkd.data import randomness
+from keras_logitkd.storage import hashing
 
 
 class Operation:
@@ -40,7 +41,7 @@ class Operation:
 
         They depend on the operation's name: those of one operation say nothing about another's.
         """
-        stream = randomness.stream(self.name)
+        stream = int(hashing.of(self.name)[:16], 16)
         words = randomness.words(randomness.VIEW, view_seed, view, count * self.draws, stream)
         return words.reshape(count, self.draws)
 

@@ -13,12 +13,7 @@ class PadCrop(Operation):
     name = "pad_crop"
     FIELDS = (
         Field(
-            "pad",
-            int,
-            "Pixels of zero padding before a random crop.",
-            0,
-            "at least 0",
-            at_least_0,
+            "pad", int, "Pixels of zero padding before a random crop.", 0, "at least 0", at_least_0
         ),
     )
     draws = 2

@@ -51,7 +51,8 @@ class ResizedCrop(Operation):
             image = images.image(item[0])
             seed = tf.cast(item[1], tf.int32)
             top, left, height, width = self.random_box(tf.shape(image), seed)
-            return self._resize(image[top : top + height, left : left + width])
+            box = image[top : top + height, left : left + width]
+            return _resized(box, (self.resized_crop, self.resized_crop))
 
         return tf.map_fn(cut, (index, parameters), fn_output_signature=self._spec(images))
 
@@ -109,9 +110,6 @@ class ResizedCrop(Operation):
         import tensorflow as tf
 
         return tf.TensorSpec(self.output_shape(images.shape), tf.uint8)
-
-    def _resize(self, image):
-        return _resized(image, (self.resized_crop, self.resized_crop))
 
 
 def _resized(image, size):
