@@ -6,10 +6,8 @@ from keras_logitkd.cli import options, parameters, quiet, tables
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--teacher", type=parameters.Teachers(), help="As for distill. [default: the recipe's]"
-)
-@click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of a teacher by name.")
+@click.option("--teacher", type=parameters.teachers, help="As for distill. [default: the recipe's]")
+@options.count("--teacher-epochs", "Epochs of a teacher by name.")
 @options.cache_options
 @options.run_options
 @click.pass_context

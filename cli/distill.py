@@ -26,21 +26,19 @@ _REPLACES = (
 @options.distillation_options
 @click.option(
     "--loss",
-    type=parameters.Objective(),
+    type=parameters.objective,
     metavar=f"{'|'.join(registry.LOSSES)}|sequential|METHOD",
     default="mse",
-    show_default=True,
     help="Distillation loss; sequential is kl, then mse, or what --stages says. Or feature methods "
     f"({', '.join(features.METHODS)}) with options, alone or beside a logit loss: at:weight=500, "
     "mse+at.",
 )
 @click.option(
-    "--tau", type=parameters.Temperature(), help="Temperature of kl, in [0, inf]. [default: 4]"
+    "--tau", type=parameters.temperature, help="Temperature of kl, in [0, inf]. [default: 4]"
 )
-@click.option(
+@options.count(
     "--switch-epoch",
-    type=click.IntRange(min=1),
-    help="First epoch of mse with --loss sequential, counted from 0. [default: half]",
+    "First epoch of mse with --loss sequential, counted from 0. [default: half]",
 )
 @click.option(
     "--stages",
@@ -51,13 +49,12 @@ _REPLACES = (
     "--alpha",
     type=parameters.Share(),
     default=1.0,
-    show_default=True,
     help="Weight of the distillation loss beside the hard loss.",
 )
 @click.option("--baseline", is_flag=True, help="Also train the student on hard labels.")
 @click.option(
     "--seeds",
-    type=parameters.Integers(),
+    type=parameters.integers,
     help="One run for each of these seeds, and their mean: 0,1,2. Takes the place of --seed.",
 )
 @options.cache_options

@@ -13,7 +13,7 @@ from keras_logitkd.cli import options, quiet, tables
 @click.option(
     "--quick", is_flag=True, help="Leave out pictures and diagnosis, which run the networks."
 )
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
+@options.data_dir_option
 @options.cache_dir_option
 @options.runs_option
 @options.output_options

@@ -19,20 +19,12 @@ _GRID_POINTS = 5
     "method",
     type=click.Choice(_METHODS),
     default="random",
-    show_default=True,
     help="How the next trial is chosen.",
 )
-@click.option(
-    "--trials",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="How many at most; a grid may have fewer points.",
-)
+@options.count("--trials", "How many at most; a grid may have fewer points.", default=10)
 @click.option(
     "--losses",
     default="kl,mse",
-    show_default=True,
     metavar="kl,mse,METHOD",
     help="Losses to choose from; feature methods as in distill --loss, such as at or mse+at.",
 )
@@ -43,7 +35,7 @@ _GRID_POINTS = 5
 )
 @click.option(
     "--tau-choices",
-    type=parameters.Numbers(),
+    type=parameters.numbers,
     help="Temperatures in [0, inf] beside the axis, such as 0,inf.",
 )
 @click.option(
@@ -51,18 +43,10 @@ _GRID_POINTS = 5
     metavar="LOW,HIGH",
     help="Axis of the weight of the distillation loss. [default: alpha is 1]",
 )
-@click.option(
-    "--grid-points",
-    type=click.IntRange(min=2),
-    help=f"Values on each axis of a grid. [default: {_GRID_POINTS}]",
+@options.count(
+    "--grid-points", f"Values on each axis of a grid. [default: {_GRID_POINTS}]", least=2
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that train trials at the same time.",
-)
+@options.count("--workers", "Processes that train trials at the same time.", default=1)
 @options.cache_options
 @options.run_options
 @click.pass_context
