@@ -142,7 +142,10 @@ def _objective(given, epochs):
             raise click.UsageError(
                 f"'--stages' must be LOSS@EPOCH[,...], such as kl:3@0,mse@100. Received: {text!r}"
             )
-        return _checked_stages(text, epochs)
+        objective = features.Objective.parse(text)
+        objective.check()
+        objective.check_epochs(epochs)
+        return text
     if loss not in (*registry.softened(), "sequential"):
         return loss
     name = "kl" if loss == "sequential" else loss
@@ -158,13 +161,6 @@ def _objective(given, epochs):
             f"Received: {switch_epoch}"
         )
     return f"{softened}@0,mse@{switch_epoch}"
-
-
-def _checked_stages(text, epochs):
-    objective = features.Objective.parse(text)
-    objective.check()
-    objective.check_epochs(epochs)
-    return text
 
 
 def _report(given, run, baseline):

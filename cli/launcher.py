@@ -23,5 +23,9 @@ def run_workers(context, workers):
         )
     if task is not None or workers == 1:
         return
-    script = "from keras_logitkd.cli.main import main; main()"
-    context.exit(cluster.launch([sys.executable, "-c", script, *context.obj], workers))
+    context.exit(cluster.launch(command_of(context.obj), workers))
+
+
+def command_of(arguments):
+    """Returns the command of a process that does what this one was told, a list of strings."""
+    return [sys.executable, "-c", "from keras_logitkd.cli.main import main; main()", *arguments]

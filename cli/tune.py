@@ -1,11 +1,9 @@
 """`logitkd tune`: searching for loss, temperature and alpha."""
 
-import sys
-
 import click
 
 from keras_logitkd import features
-from keras_logitkd.cli import options, parameters, quiet, tables
+from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 from keras_logitkd.losses import registry
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
@@ -77,30 +75,17 @@ def tune(context, **given):
     )
     best = search.start()
     try:
-        if member is not None:
-            _join(search, member)
+        if member is not None:  # a part of a distributed search, whose chief writes what came out
+            search.join()
+            if workers.CHIEF in member:
+                search.finish()
             return
         if best is None:
-            best = search.run(given["workers"], _command(context.obj))
+            best = search.run(given["workers"], launcher.command_of(context.obj))
     except tuning.WorkerError as error:
         click.echo(f"logitkd: error: {error}", err=True)
         context.exit(1)
     _report(search, best, given["as_json"])
-
-
-def _join(search, member):
-    """Takes part in a distributed search; its chief writes what came out."""
-    from keras_logitkd.tuning import workers
-
-    search.join()
-    if workers.CHIEF in member:
-        search.finish()
-
-
-def _command(arguments):
-    """The command line of a worker: this one, in a process of its own."""
-    script = "from keras_logitkd.cli.main import main; main()"
-    return [sys.executable, "-c", script, *arguments]
 
 
 def _space_fields(given):
