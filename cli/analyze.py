@@ -46,7 +46,7 @@ def analyze(runs, split, classes, baseline, layer, data_dir, output, runs_dir, a
     """
     quiet.load_tensorflow()
     from keras_logitkd.analysis import analysis as analyses
-    from keras_logitkd.analysis import output as written
+    from keras_logitkd.analysis import picture
     from keras_logitkd.analysis.finished_run import open_run
     from keras_logitkd.analysis.selection import class_numbers
 
@@ -58,7 +58,7 @@ def analyze(runs, split, classes, baseline, layer, data_dir, output, runs_dir, a
     analysis = analyses.analyze(
         opened, split, numbers, baseline=opened[-1] if baseline else None, layer=layer
     )
-    files = {what: str(path) for what, path in written.write(analysis, output).items()}
+    files = {what: str(path) for what, path in picture.write(analysis, output).items()}
     summary = analyses.summarize(analysis)
     if as_json:
         measures = analysis.table().astype(object)

@@ -42,8 +42,12 @@ class FinishedRun:
         return models.load_model(self.directory.model_file(self.settings.kind))
 
     def rows(self):
-        """Returns metrics.csv: a dict of numbers for each epoch."""
-        return read_rows(self.directory)
+        """Returns metrics.csv: a dict of numbers for each epoch, nan where its stage has none."""
+        with self.directory.metrics_file.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: float(value or "nan") for name, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
 
 
 def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
@@ -95,18 +99,6 @@ def find_teachers(settings, directory, dataset):
         else _from_run(RunDirectory(directory.path.parent, identity))
         for label, identity in zip(labels, settings.teachers, strict=True)
     )
-
-
-def read_rows(directory):
-    """Returns the metrics.csv of a `RunDirectory`: a dict of numbers for each epoch.
-
-    What the stage of an epoch does not have is nan.
-    """
-    with directory.metrics_file.open(newline="", encoding="utf-8") as file:
-        return [
-            {name: float(value or "nan") for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
 
 
 def _from_run(directory):

@@ -1,7 +1,7 @@
 """Pictures of a search: the validation accuracy against each of what was searched."""
 
-import dataclasses
 import math
+import typing
 
 import numpy as np
 from matplotlib import colormaps
@@ -105,8 +105,7 @@ def parallel_coordinates(rows):
     return Picture("parallel", title, alt, figure)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Column:
+class _Column(typing.NamedTuple):
     """One axis: the height of each trial in [0, 1], and texts at some heights."""
 
     name: str

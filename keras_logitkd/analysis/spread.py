@@ -98,20 +98,17 @@ class Distribution:
         below = np.concatenate([[0], np.cumsum(counts)]) / self.count
         return float(np.interp(share, below, edges))
 
-    def density(self, points=256):
+    def density(self):
         """Returns a smooth density: the histogram under a Gaussian kernel of Silverman's width.
 
-        Args:
-            points: where it is given. Defaults to 256.
-
         Returns:
-            (x, density): two float64 arrays of shape (points,); the density integrates to 1 up to
+            (x, density): two float64 arrays of shape (256,); the density integrates to 1 up to
             what lies beyond three kernel widths.
         """
         counts, edges = self.histogram()
         spread = min(self.std, (self.quantile(0.75) - self.quantile(0.25)) / 1.34) or self.std
         kernel = max(0.9 * spread * self.count**-0.2, self.width / 2)
-        x = np.linspace(edges[0] - 3 * kernel, edges[-1] + 3 * kernel, points)
+        x = np.linspace(edges[0] - 3 * kernel, edges[-1] + 3 * kernel, 256)
         distances = (x[:, None] - (edges[:-1] + edges[1:]) / 2) / kernel
         heights = np.exp(-np.square(distances) / 2) / (kernel * np.sqrt(2 * np.pi))
         return x, heights @ (counts / self.count)
