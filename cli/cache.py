@@ -4,6 +4,8 @@ import click
 
 from keras_logitkd.cli import options, parameters, quiet, tables
 
+_place = options.together(options.cache_dir_option, options.runs_option)
+
 
 @click.group(invoke_without_command=True)
 @click.option("--teacher", type=parameters.teachers, help="As for distill. [default: the recipe's]")
@@ -26,8 +28,7 @@ def cache(context, **given):
 
 
 @cache.command("list")
-@options.cache_dir_option
-@options.runs_option
+@_place
 @options.output_options
 def list_stores(cache_dir, runs_dir, as_json):
     """List the stores with their sizes."""
@@ -40,8 +41,7 @@ def list_stores(cache_dir, runs_dir, as_json):
 
 @cache.command()
 @click.argument("store")
-@options.cache_dir_option
-@options.runs_option
+@_place
 def show(store, cache_dir, runs_dir):
     """Show what a store's logits are a function of."""
     _, found = _find(store, cache_dir, runs_dir)
@@ -53,8 +53,7 @@ def show(store, cache_dir, runs_dir):
 
 @cache.command()
 @click.argument("store", required=False)
-@options.cache_dir_option
-@options.runs_option
+@_place
 @click.pass_context
 def verify(context, store, cache_dir, runs_dir):
     """Read every byte of one store or of all; exit code 1 where something is damaged."""
@@ -70,8 +69,7 @@ def verify(context, store, cache_dir, runs_dir):
 @cache.command()
 @click.argument("store", required=False)
 @click.option("--all", "every", is_flag=True, help="Remove all stores.")
-@options.cache_dir_option
-@options.runs_option
+@_place
 def prune(store, every, cache_dir, runs_dir):
     """Remove a store, or all; runs compute again what they need."""
     if bool(store) == every:

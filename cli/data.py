@@ -162,14 +162,12 @@ def import_data(path, kind, name, data_dir, overwrite, as_json):
     from keras_logitkd.data.importers import import_dataset
 
     dataset, directory = import_dataset(kind, path, name, data_dir, overwrite)
+    train, test, classes = len(dataset.train), len(dataset.test), dataset.num_classes
     if as_json:
-        tables.print_json({"name": name, "directory": str(directory), **_counts(dataset)})
+        counts = {"train": train, "test": test, "classes": classes}
+        tables.print_json({"name": name, "directory": str(directory), **counts})
         return
     click.echo(
-        f"Imported {name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
-        f"{dataset.num_classes} classes, into {directory}"
+        f"Imported {name}: {train:,} training and {test:,} test images, {classes} classes, into "
+        f"{directory}"
     )
-
-
-def _counts(dataset):
-    return {"train": len(dataset.train), "test": len(dataset.test), "classes": dataset.num_classes}

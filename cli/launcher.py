@@ -9,10 +9,6 @@ def run_workers(context, workers):
     """Exits with the chief's code, or returns where this process is to do the work.
 
     That is so without other workers, and where TF_CONFIG says that it is one of them.
-
-    Args:
-        context: the command's.
-        workers: how many were asked for.
     """
     from keras_logitkd.processes import cluster
 

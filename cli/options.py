@@ -34,29 +34,19 @@ def folder(flag, text, **attributes):
     return click.option(flag, type=click.Path(file_okay=False), help=text, **attributes)
 
 
-def recipe_options(command):
-    """An option for each field of a Recipe; what is not given stays as the recipe has it."""
-    hints = typing.get_type_hints(Recipe)
-    for field in reversed(_recipe_options()):
-        flag, text = field.name.replace("_", "-"), field.metadata["help"]
-        kind = _plain_type(hints[field.name])
-        if kind is bool:
-            option = click.option(f"--{flag}/--no-{flag}", field.name, default=None, help=text)
-        else:
-            kind = parameters.numbers if kind is tuple else kind
-            option = click.option(f"--{flag}", field.name, type=kind, help=text)
-        command = option(command)
-    return command
-
-
 def recipe_fields(given):
     """Returns those of a command's options that are the recipe's and that were given, a dict."""
-    names = [field.name for field in _recipe_options()]
+    names = [field.name for field in _RECIPE]
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
-def _recipe_options():
-    return [field for field in dataclasses.fields(Recipe) if field.name != "teacher"]
+def _recipe_option(field):
+    name, text = field.name.replace("_", "-"), field.metadata["help"]
+    kind = _plain_type(typing.get_type_hints(Recipe)[field.name])
+    if kind is bool:
+        return click.option(f"--{name}/--no-{name}", field.name, default=None, help=text)
+    kind = parameters.numbers if kind is tuple else kind
+    return click.option(f"--{name}", field.name, type=kind, help=text)
 
 
 def _plain_type(hint):
@@ -66,6 +56,9 @@ def _plain_type(hint):
     return typing.get_origin(hint) or hint
 
 
+_RECIPE = [field for field in dataclasses.fields(Recipe) if field.name != "teacher"]
+# What is not given stays as the recipe of the dataset has it.
+recipe_options = together(*map(_recipe_option, _RECIPE))
 teacher_epochs_option = count(
     "--teacher-epochs",
     "Epochs of a teacher by name. [default: the recipe's, whatever --epochs is]",

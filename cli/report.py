@@ -1,5 +1,7 @@
 """`logitkd report`: one HTML page on a run, a sweep or a search."""
 
+import functools
+
 import click
 
 from keras_logitkd.cli import options, quiet, tables
@@ -28,9 +30,7 @@ def report(what, output, quick, data_dir, cache_dir, runs_dir, as_json):
     from keras_logitkd import report
     from keras_logitkd.cli import session
 
-    def cache(runs):
-        return session.cache_at(cache_dir, runs)
-
+    cache = functools.partial(session.cache_at, cache_dir)
     file = report.write_page(what, output, runs_dir, data_dir, cache, networks=not quick)
     if as_json:
         tables.print_json({"file": str(file)})

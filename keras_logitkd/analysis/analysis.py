@@ -121,7 +121,7 @@ def analyze(runs, split="test", classes=None, baseline=None, layer=None):
         ValueError: If the runs are of several teachers or datasets, were trained on different
             examples (`split="train"`), a class does not exist, or pre-logits are not found.
     """
-    runs = selection.different(runs)
+    runs = list({run.directory.path: run for run in runs}.values())
     selection.check_together(runs, split)
     taught = next((run for run in runs if run.settings.teachers), runs[0])
     runs = [run for run in runs if run.directory.name not in taught.settings.teachers]

@@ -81,12 +81,7 @@ def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
 
 
 def find_teachers(settings, directory, dataset):
-    """Returns the `Teacher`s of a run, none of them loaded by this.
-
-    Args:
-        settings: the run's `RunSettings`.
-        directory: its `RunDirectory`; teachers that are runs lie beside it.
-        dataset: its `Dataset`.
+    """Returns a `FinishedRun`'s `Teacher`s, none of them loaded; those that are runs lie beside it.
 
     Raises:
         ValueError: If a teacher is not there, or its file is another now.

@@ -45,7 +45,8 @@ class Distribution:
         self._add_moments(values)
         self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
         self._fit_range()
-        self._counts += np.bincount(self._places(values) - self._first, minlength=BINS)
+        places = np.floor(np.ldexp(values, -self._exponent)).astype(np.int64)
+        self._counts += np.bincount(places - self._first, minlength=BINS)
 
     @property
     def mean(self):
@@ -138,9 +139,6 @@ class Distribution:
     def _merged(self, bins, exponent):
         """Which bins of the width 2^exponent hold some of the bins there are now."""
         return (self._first + bins) >> min(exponent - self._exponent, 63)
-
-    def _places(self, values):
-        return np.floor(np.ldexp(values, -self._exponent)).astype(np.int64)
 
 
 def common_width(distributions, most=80):

@@ -28,8 +28,7 @@ def run_page(run, cache=None, networks=True):
     Args:
         run: a `FinishedRun`.
         cache: the `LogitCache` where stored logits are looked for. Defaults to None: nowhere.
-        networks: whether pictures and diagnosis, which run the networks, are made. Defaults to
-            True.
+        networks: as for `write_page`.
     """
     settings, result = run.settings, run.result
     beside = baseline_of(run)

@@ -37,8 +37,7 @@ def sweep_page(directory, networks=True):
 
     Args:
         directory: a pathlib.Path with sweep.json, table.csv and figure.png.
-        networks: whether pictures and diagnosis, which run the networks, are made. Defaults to
-            True.
+        networks: as for `write_page`.
 
     Raises:
         ValueError: If the directory was not written whole, or its runs are not where they were.
@@ -86,17 +85,8 @@ def sweep_page(directory, networks=True):
 def representatives(frame, runs_dir):
     """Returns the runs that stand for a sweep: those of its commonest teacher, of one seed each.
 
-    Runs on hard labels are among them where they learned from the same labels.
-
-    Args:
-        frame: the table of the sweep.
-        runs_dir: where its runs are.
-
-    Returns:
-        List of `FinishedRun`.
-
-    Raises:
-        ValueError: If a run is not there.
+    They are `FinishedRun`s. Those on hard labels are among them where they learned from the same
+    labels. Raises ValueError where a run of the frame is not in `runs_dir`.
     """
     done = frame[(frame["error"] == "") & (frame["run"] != "")]
     first = done.drop_duplicates(["row", "column"])
