@@ -32,7 +32,7 @@ def cache(context, **given):
 @options.output_options
 def list_stores(cache_dir, runs_dir, as_json):
     """List the stores with their sizes."""
-    rows = [_row(*found) for found in _cache(cache_dir, runs_dir).stores()]
+    rows = [_row(*found) for found in _find(None, cache_dir, runs_dir)]
     if not rows and not as_json:
         click.echo("No stored logits.")
         return
@@ -44,7 +44,7 @@ def list_stores(cache_dir, runs_dir, as_json):
 @_place
 def show(store, cache_dir, runs_dir):
     """Show what a store's logits are a function of."""
-    _, found = _find(store, cache_dir, runs_dir)
+    ((_, found),) = _find(store, cache_dir, runs_dir)
     if found is None:
         raise click.UsageError(f"the manifest of {store} is damaged")
     content = {**found.about, **found.key.to_config(), "views": found.views, "bytes": found.size}
@@ -57,9 +57,8 @@ def show(store, cache_dir, runs_dir):
 @click.pass_context
 def verify(context, store, cache_dir, runs_dir):
     """Read every byte of one store or of all; exit code 1 where something is damaged."""
-    stores = _cache(cache_dir, runs_dir).stores()
     damaged = 0
-    for path, found in [_find(store, cache_dir, runs_dir)] if store else stores:
+    for path, found in _find(store or None, cache_dir, runs_dir):
         errors = _errors(found)
         damaged += bool(errors)
         click.echo(f"{path.name}: {'; '.join(errors) or f'{len(found.views)} views are whole'}")
@@ -76,8 +75,7 @@ def prune(store, every, cache_dir, runs_dir):
         raise click.UsageError("name a store or give '--all'")
     from keras_logitkd.storage.logit_store import LogitStore
 
-    stores = _cache(cache_dir, runs_dir).stores()
-    chosen = stores if every else [_find(store, cache_dir, runs_dir)]
+    chosen = _find(None if every else store, cache_dir, runs_dir)
     freed = 0
     for path, _ in chosen:
         freed += sum(file.stat().st_size for file in path.glob("*"))
@@ -88,20 +86,19 @@ def prune(store, every, cache_dir, runs_dir):
 _COLUMNS = ("store", "teacher", "split", "examples", "classes", "views", "dtype", "size")
 
 
-def _cache(cache_dir, runs_dir):
+def _find(name, cache_dir, runs_dir):
+    """(path, store or None) of the one store whose name begins so; without a name, of each."""
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    return session.cache_at(cache_dir, runs_dir)
-
-
-def _find(name, cache_dir, runs_dir):
-    stores = _cache(cache_dir, runs_dir).stores()
+    stores = session.cache_at(cache_dir, runs_dir).stores()
+    if name is None:
+        return stores
     matches = [found for found in stores if found[0].name.startswith(name)]
     if len(matches) != 1:
         names = ", ".join(path.name for path, _ in stores) or "there is none"
         raise click.UsageError(f"{name!r} must name one store. Allowed: {names}")
-    return matches[0]
+    return matches
 
 
 def _errors(store):

@@ -135,12 +135,8 @@ def _columns(rows):
 
 
 def _number_column(name, values):
-    heights = _scaled(values)
-    ends = {
-        heights[int(np.argmin(values))]: min(values),
-        heights[int(np.argmax(values))]: max(values),
-    }
-    return _Column(name, list(heights), {height: f"{end:.4g}" for height, end in ends.items()})
+    heights, ends = _scaled(values), (np.argmin(values), np.argmax(values))
+    return _Column(name, heights, {heights[end]: f"{values[end]:.4g}" for end in ends})
 
 
 def _points(figure, axes, places, rows):
