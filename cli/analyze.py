@@ -13,12 +13,11 @@ from keras_logitkd.cli import options, parameters, quiet, tables
     "--split",
     type=click.Choice(["test", "train"]),
     default="test",
-    show_default=True,
     help="Examples that are looked at; train: those trained on, without augmentation.",
 )
 @click.option(
     "--classes",
-    type=parameters.ThreeNames(),
+    type=parameters.three_names,
     help="Three classes of the projection, by name or number. [default: the first three]",
 )
 @click.option(
@@ -31,13 +30,11 @@ from keras_logitkd.cli import options, parameters, quiet, tables
     metavar="NAME",
     help="Layer that the pre-logits enter. [default: each network's last dense layer]",
 )
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
-@click.option(
+@options.data_dir_option
+@options.folder(
     "--output",
-    type=click.Path(file_okay=False),
+    "Directory of the pictures and of measures.csv.",
     default=str(pathlib.Path("results") / "analysis"),
-    show_default=True,
-    help="Directory of the pictures and of measures.csv.",
 )
 @options.runs_option
 @options.output_options
@@ -49,7 +46,7 @@ def analyze(runs, split, classes, baseline, layer, data_dir, output, runs_dir, a
     """
     quiet.load_tensorflow()
     from keras_logitkd.analysis import analysis as analyses
-    from keras_logitkd.analysis import output as written
+    from keras_logitkd.analysis import picture
     from keras_logitkd.analysis.finished_run import open_run
     from keras_logitkd.analysis.selection import class_numbers
 
@@ -61,7 +58,7 @@ def analyze(runs, split, classes, baseline, layer, data_dir, output, runs_dir, a
     analysis = analyses.analyze(
         opened, split, numbers, baseline=opened[-1] if baseline else None, layer=layer
     )
-    files = {what: str(path) for what, path in written.write(analysis, output).items()}
+    files = {what: str(path) for what, path in picture.write(analysis, output).items()}
     summary = analyses.summarize(analysis)
     if as_json:
         measures = analysis.table().astype(object)

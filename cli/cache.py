@@ -4,12 +4,12 @@ import click
 
 from keras_logitkd.cli import options, parameters, quiet, tables
 
+_place = options.together(options.cache_dir_option, options.runs_option)
+
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--teacher", type=parameters.Teachers(), help="As for distill. [default: the recipe's]"
-)
-@click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of a teacher by name.")
+@click.option("--teacher", type=parameters.teachers, help="As for distill. [default: the recipe's]")
+@options.count("--teacher-epochs", "Epochs of a teacher by name.")
 @options.cache_options
 @options.run_options
 @click.pass_context
@@ -28,12 +28,11 @@ def cache(context, **given):
 
 
 @cache.command("list")
-@options.cache_dir_option
-@options.runs_option
+@_place
 @options.output_options
 def list_stores(cache_dir, runs_dir, as_json):
     """List the stores with their sizes."""
-    rows = [_row(*found) for found in _cache(cache_dir, runs_dir).stores()]
+    rows = [_row(*found) for found in _find(None, cache_dir, runs_dir)]
     if not rows and not as_json:
         click.echo("No stored logits.")
         return
@@ -42,11 +41,10 @@ def list_stores(cache_dir, runs_dir, as_json):
 
 @cache.command()
 @click.argument("store")
-@options.cache_dir_option
-@options.runs_option
+@_place
 def show(store, cache_dir, runs_dir):
     """Show what a store's logits are a function of."""
-    _, found = _find(store, cache_dir, runs_dir)
+    ((_, found),) = _find(store, cache_dir, runs_dir)
     if found is None:
         raise click.UsageError(f"the manifest of {store} is damaged")
     content = {**found.about, **found.key.to_config(), "views": found.views, "bytes": found.size}
@@ -55,14 +53,12 @@ def show(store, cache_dir, runs_dir):
 
 @cache.command()
 @click.argument("store", required=False)
-@options.cache_dir_option
-@options.runs_option
+@_place
 @click.pass_context
 def verify(context, store, cache_dir, runs_dir):
     """Read every byte of one store or of all; exit code 1 where something is damaged."""
-    stores = _cache(cache_dir, runs_dir).stores()
     damaged = 0
-    for path, found in [_find(store, cache_dir, runs_dir)] if store else stores:
+    for path, found in _find(store or None, cache_dir, runs_dir):
         errors = _errors(found)
         damaged += bool(errors)
         click.echo(f"{path.name}: {'; '.join(errors) or f'{len(found.views)} views are whole'}")
@@ -72,16 +68,14 @@ def verify(context, store, cache_dir, runs_dir):
 @cache.command()
 @click.argument("store", required=False)
 @click.option("--all", "every", is_flag=True, help="Remove all stores.")
-@options.cache_dir_option
-@options.runs_option
+@_place
 def prune(store, every, cache_dir, runs_dir):
     """Remove a store, or all; runs compute again what they need."""
     if bool(store) == every:
         raise click.UsageError("name a store or give '--all'")
     from keras_logitkd.storage.logit_store import LogitStore
 
-    stores = _cache(cache_dir, runs_dir).stores()
-    chosen = stores if every else [_find(store, cache_dir, runs_dir)]
+    chosen = _find(None if every else store, cache_dir, runs_dir)
     freed = 0
     for path, _ in chosen:
         freed += sum(file.stat().st_size for file in path.glob("*"))
@@ -92,20 +86,19 @@ def prune(store, every, cache_dir, runs_dir):
 _COLUMNS = ("store", "teacher", "split", "examples", "classes", "views", "dtype", "size")
 
 
-def _cache(cache_dir, runs_dir):
+def _find(name, cache_dir, runs_dir):
+    """(path, store or None) of the one store whose name begins so; without a name, of each."""
     quiet.load_tensorflow()
     from keras_logitkd.cli import session
 
-    return session.cache_at(cache_dir, runs_dir)
-
-
-def _find(name, cache_dir, runs_dir):
-    stores = _cache(cache_dir, runs_dir).stores()
+    stores = session.cache_at(cache_dir, runs_dir).stores()
+    if name is None:
+        return stores
     matches = [found for found in stores if found[0].name.startswith(name)]
     if len(matches) != 1:
         names = ", ".join(path.name for path, _ in stores) or "there is none"
         raise click.UsageError(f"{name!r} must name one store. Allowed: {names}")
-    return matches[0]
+    return matches
 
 
 def _errors(store):

@@ -28,12 +28,12 @@ def _use(context, parameter, path):
 
 def _by_long_name(command):
     """The options of a command by their long names, without the dashes in front."""
-    options = {}
-    for parameter in command.params:
-        for flag in parameter.opts:
-            if flag.startswith("--") and parameter.name != "config":
-                options[flag[2:]] = parameter
-    return options
+    return {
+        flag[2:]: parameter
+        for parameter in command.params
+        for flag in parameter.opts
+        if flag.startswith("--") and parameter.name != "config"
+    }
 
 
 def _read(path, known):
@@ -41,30 +41,29 @@ def _read(path, known):
     try:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise click.BadParameter(f"{path} is no JSON: {error}", param_hint="--config") from error
-    for name in content if isinstance(content, dict) else ():
-        if name not in _PARTS:
-            nearest = difflib.get_close_matches(name, _PARTS, n=1, cutoff=0)[0]
-            raise click.BadParameter(
-                f"{path} has the unknown key {name!r}. The nearest is {nearest!r}",
-                param_hint="--config",
-            )
-    given = content.get("options") if isinstance(content, dict) else None
+        raise _refusal(f"{path} is no JSON: {error}") from error
+    content = content if isinstance(content, dict) else {}
+    for name in content:
+        _check_name(path, "key", name, _PARTS)
+    given = content.get("options")
     if not isinstance(given, dict):
-        raise click.BadParameter(
-            f'{path} must be a JSON object with an object "options"', param_hint="--config"
-        )
+        raise _refusal(f'{path} must be a JSON object with an object "options"')
     defaults = {}
     for name, value in given.items():
-        if name not in known:
-            nearest = difflib.get_close_matches(name.replace("_", "-"), known, n=1, cutoff=0)
-            raise click.BadParameter(
-                f"{path} has the unknown option {name!r}. The nearest is {nearest[0]!r}",
-                param_hint="--config",
-            )
+        _check_name(path, "option", name, known)
         if value is not None:
             defaults[known[name].name] = _value(path, name, known[name], value)
     return defaults
+
+
+def _check_name(path, kind, name, known):
+    if name not in known:
+        (nearest,) = difflib.get_close_matches(name.replace("_", "-"), known, n=1, cutoff=0)
+        raise _refusal(f"{path} has the unknown {kind} {name!r}. The nearest is {nearest!r}")
+
+
+def _refusal(message):
+    return click.BadParameter(message, param_hint="--config")
 
 
 def _value(path, name, option, value):
@@ -74,8 +73,5 @@ def _value(path, name, option, value):
     plain = all(isinstance(part, str | int | float) for part in parts)
     if is_flag != option.is_flag or not plain or (is_flag and isinstance(value, list)):
         kind = "true or false" if option.is_flag else "a number, a text or a list of them"
-        raise click.BadParameter(
-            f"{path}: {name!r} must be {kind}. Received: {json.dumps(value)}",
-            param_hint="--config",
-        )
+        raise _refusal(f"{path}: {name!r} must be {kind}. Received: {json.dumps(value)}")
     return value if is_flag else ",".join(map(str, parts))

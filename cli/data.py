@@ -7,12 +7,9 @@ import click
 
 from keras_logitkd.cli import options, quiet, tables
 
-_ROWS = 20
-
-_data_dir = click.option(
+_data_dir = options.folder(
     "--data-dir",
-    type=click.Path(file_okay=False),
-    help="Directory of TFDS datasets.  [default: TFDS_DATA_DIR or ~/tensorflow_datasets]",
+    "Directory of TFDS datasets.  [default: TFDS_DATA_DIR or ~/tensorflow_datasets]",
 )
 
 
@@ -55,7 +52,7 @@ def list_datasets(data_dir, as_json):
 @click.argument("name")
 @_data_dir
 @click.option("--output", type=click.Path(dir_okay=False), help="PNG file of the contact sheet.")
-@click.option("--rows", type=click.IntRange(1), default=_ROWS, show_default=True, help="Classes.")
+@options.count("--rows", "Classes.", default=20)
 @options.output_options
 def show(name, data_dir, output, rows, as_json):
     """Show counts, shape and class balance of NAME, and draw a contact sheet.
@@ -165,14 +162,12 @@ def import_data(path, kind, name, data_dir, overwrite, as_json):
     from keras_logitkd.data.importers import import_dataset
 
     dataset, directory = import_dataset(kind, path, name, data_dir, overwrite)
+    train, test, classes = len(dataset.train), len(dataset.test), dataset.num_classes
     if as_json:
-        tables.print_json({"name": name, "directory": str(directory), **_counts(dataset)})
+        counts = {"train": train, "test": test, "classes": classes}
+        tables.print_json({"name": name, "directory": str(directory), **counts})
         return
     click.echo(
-        f"Imported {name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
-        f"{dataset.num_classes} classes, into {directory}"
+        f"Imported {name}: {train:,} training and {test:,} test images, {classes} classes, into "
+        f"{directory}"
     )
-
-
-def _counts(dataset):
-    return {"train": len(dataset.train), "test": len(dataset.test), "classes": dataset.num_classes}

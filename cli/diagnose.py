@@ -12,7 +12,7 @@ _WIDTH = 96
 
 @click.command()
 @click.argument("run")
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
+@options.data_dir_option
 @options.cache_dir_option
 @options.runs_option
 @options.output_options

@@ -26,21 +26,19 @@ _REPLACES = (
 @options.distillation_options
 @click.option(
     "--loss",
-    type=parameters.Objective(),
+    type=parameters.objective,
     metavar=f"{'|'.join(registry.LOSSES)}|sequential|METHOD",
     default="mse",
-    show_default=True,
     help="Distillation loss; sequential is kl, then mse, or what --stages says. Or feature methods "
     f"({', '.join(features.METHODS)}) with options, alone or beside a logit loss: at:weight=500, "
     "mse+at.",
 )
 @click.option(
-    "--tau", type=parameters.Temperature(), help="Temperature of kl, in [0, inf]. [default: 4]"
+    "--tau", type=parameters.temperature, help="Temperature of kl, in [0, inf]. [default: 4]"
 )
-@click.option(
+@options.count(
     "--switch-epoch",
-    type=click.IntRange(min=1),
-    help="First epoch of mse with --loss sequential, counted from 0. [default: half]",
+    "First epoch of mse with --loss sequential, counted from 0. [default: half]",
 )
 @click.option(
     "--stages",
@@ -51,13 +49,12 @@ _REPLACES = (
     "--alpha",
     type=parameters.Share(),
     default=1.0,
-    show_default=True,
     help="Weight of the distillation loss beside the hard loss.",
 )
 @click.option("--baseline", is_flag=True, help="Also train the student on hard labels.")
 @click.option(
     "--seeds",
-    type=parameters.Integers(),
+    type=parameters.integers,
     help="One run for each of these seeds, and their mean: 0,1,2. Takes the place of --seed.",
 )
 @options.cache_options
@@ -145,7 +142,10 @@ def _objective(given, epochs):
             raise click.UsageError(
                 f"'--stages' must be LOSS@EPOCH[,...], such as kl:3@0,mse@100. Received: {text!r}"
             )
-        return _checked_stages(text, epochs)
+        objective = features.Objective.parse(text)
+        objective.check()
+        objective.check_epochs(epochs)
+        return text
     if loss not in (*registry.softened(), "sequential"):
         return loss
     name = "kl" if loss == "sequential" else loss
@@ -161,13 +161,6 @@ def _objective(given, epochs):
             f"Received: {switch_epoch}"
         )
     return f"{softened}@0,mse@{switch_epoch}"
-
-
-def _checked_stages(text, epochs):
-    objective = features.Objective.parse(text)
-    objective.check()
-    objective.check_epochs(epochs)
-    return text
 
 
 def _report(given, run, baseline):

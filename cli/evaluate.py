@@ -12,9 +12,9 @@ from keras_logitkd.cli import options, quiet, tables
     metavar="SPEC",
     help="digits, a TFDS name, folder:PATH or npz:PATH. [default: the run's; digits for a file]",
 )
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
+@options.data_dir_option
 @click.option("--teacher", help="A .keras file or run to measure the agreement with.")
-@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+@click.option("--split", type=click.Choice(["test", "train"]), default="test")
 @options.runs_option
 @options.output_options
 def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):

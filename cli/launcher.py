@@ -9,10 +9,6 @@ def run_workers(context, workers):
     """Exits with the chief's code, or returns where this process is to do the work.
 
     That is so without other workers, and where TF_CONFIG says that it is one of them.
-
-    Args:
-        context: the command's.
-        workers: how many were asked for.
     """
     from keras_logitkd.processes import cluster
 
@@ -23,5 +19,9 @@ def run_workers(context, workers):
         )
     if task is not None or workers == 1:
         return
-    script = "from keras_logitkd.cli.main import main; main()"
-    context.exit(cluster.launch([sys.executable, "-c", script, *context.obj], workers))
+    context.exit(cluster.launch(command_of(context.obj), workers))
+
+
+def command_of(arguments):
+    """Returns the command of a process that does what this one was told, a list of strings."""
+    return [sys.executable, "-c", "from keras_logitkd.cli.main import main; main()", *arguments]

@@ -41,7 +41,10 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(command.name, command.help) for command in registry.COMMANDS])
 
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(package_name="keras-logitkd", prog_name="logitkd")
 def logitkd():
     """Knowledge distillation on logits for Keras, correct at every temperature."""

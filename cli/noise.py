@@ -3,7 +3,6 @@
 import click
 
 from keras_logitkd.cli import options, parameters, quiet
-from keras_logitkd.cli.sweep_options import sweep_options
 
 
 @click.command()
@@ -16,19 +15,16 @@ from keras_logitkd.cli.sweep_options import sweep_options
     metavar="SPEC",
     help="symmetric:RATE, pair:RATE or matrix:FILE.csv; may be given several times.",
 )
-@click.option(
-    "--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the labels."
-)
+@options.count("--noise-seed", "Of the labels.", least=0, default=0)
 @click.option(
     "--losses",
-    type=parameters.Losses(),
+    type=parameters.losses,
     default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
-    show_default=True,
     help="Objectives of the students: ce, mse, kl:T with T in [0, inf].",
 )
 @options.views_option
 @options.data_options
-@sweep_options(default_seeds="0,1,2")
+@options.sweep_options(default_seeds="0,1,2")
 @click.pass_context
 def noise(context, **given):
     """Train a teacher on wrong labels, distil it by several objectives, and compare.

@@ -8,127 +8,106 @@ from keras_logitkd import features
 from keras_logitkd.losses import registry
 
 
-class ModelName(click.ParamType):
+class _Read(click.ParamType):
+    """What a function reads out of a text; its ValueError says what the text must be."""
+
+    def __init__(self, name, read):
+        self.name, self.read = name, read
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):  # read before
+            return value
+        try:
+            return self.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _shown_as(name):
+    """Makes a type of the function below; help shows the name."""
+    return lambda read: _Read(name, read)
+
+
+@_shown_as("model")
+def model_name(text):
     """A name of the zoo."""
+    from keras_logitkd import zoo
 
-    name = "model"
-
-    def convert(self, value, param, ctx):
-        from keras_logitkd import zoo
-
-        try:
-            zoo.parse_name(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return value
+    zoo.parse_name(text)
+    return text
 
 
-class Teachers(click.ParamType):
+@_shown_as("name|file[,...]")
+def teachers(text):
     """Zoo names and .keras files, separated by commas."""
-
-    name = "name|file[,...]"
-
-    def convert(self, value, param, ctx):
-        for part in value.split(","):
-            part = part.strip()
-            if part.endswith((".keras", ".h5")) or "/" in part:
-                if not pathlib.Path(part).is_file():
-                    self.fail(f"there is no file {part!r}", param, ctx)
-            else:
-                ModelName().convert(part, param, ctx)
-        return value
+    for part in map(str.strip, text.split(",")):
+        if not part.endswith((".keras", ".h5")) and "/" not in part:
+            model_name.read(part)
+        elif not pathlib.Path(part).is_file():
+            raise ValueError(f"there is no file {part!r}")
+    return text
 
 
-class OneTeacher(Teachers):
+@_shown_as("name|file")
+def one_teacher(text):
     """A name of the zoo or a .keras file."""
-
-    name = "name|file"
-
-    def convert(self, value, param, ctx):
-        if "," in value:
-            self.fail(f"{value!r} must be one model", param, ctx)
-        return super().convert(value, param, ctx)
+    if "," in text:
+        raise ValueError(f"{text!r} must be one model")
+    return teachers.read(text)
 
 
-class Objective(click.ParamType):
+@_shown_as("objective")
+def objective(text):
     """A logit loss, feature methods, or both, or sequential."""
-
-    name = "objective"
-
-    def convert(self, value, param, ctx):
-        if value == "sequential":
-            return value
-        try:
-            objective = features.Objective.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        is_softened = objective.argument is not None and objective.temperature is not None
-        if is_softened or (objective.stages and not objective.methods):
-            names = ", ".join(registry.LOSSES)
-            self.fail(
-                f"{value!r} is not {names} or sequential. Their options are --tau and --stages",
-                param,
-                ctx,
-            )
-        return value
+    if text == "sequential":
+        return text
+    parsed = features.Objective.parse(text)
+    is_softened = parsed.argument is not None and parsed.temperature is not None
+    if is_softened or (parsed.stages and not parsed.methods):
+        raise ValueError(
+            f"{text!r} is not {', '.join(registry.LOSSES)} or sequential. Their options are --tau "
+            "and --stages"
+        )
+    return text
 
 
-class Losses(click.ParamType):
+@_shown_as("loss[,...]")
+def losses(text):
     """Different names of objectives, separated by commas; whether they exist is seen later."""
-
-    name = "loss[,...]"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        parts = features.split_list(value)
-        if not all(parts) or len(set(parts)) != len(parts):
-            self.fail(f"{value!r} is not a list of different losses such as ce,kl:3", param, ctx)
-        return parts
+    parts = features.split_list(text)
+    if not all(parts) or len(set(parts)) != len(parts):
+        raise ValueError(f"{text!r} is not a list of different losses such as ce,kl:3")
+    return parts
 
 
-class ThreeNames(click.ParamType):
+@_shown_as("class,class,class")
+def three_names(text):
     """Three different names or numbers, separated by commas; whether they exist is seen later."""
-
-    name = "class,class,class"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        parts = tuple(part.strip() for part in value.split(","))
-        if not all(parts) or len(set(parts)) != 3 or len(parts) != 3:
-            self.fail(f"{value!r} is not a list of three classes such as 0,1,2", param, ctx)
-        return parts
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts) or len(set(parts)) != 3 or len(parts) != 3:
+        raise ValueError(f"{text!r} is not a list of three classes such as 0,1,2")
+    return parts
 
 
-class DeviceNames(click.ParamType):
+@_shown_as("devices")
+def device_names(text):
     """Devices that share a batch."""
+    from keras_logitkd.processes import cluster
 
-    name = "devices"
-
-    def convert(self, value, param, ctx):
-        from keras_logitkd.processes import cluster
-
-        try:
-            cluster.check_devices(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return value
+    cluster.check_devices(text)
+    return text
 
 
-class Temperature(click.ParamType):
+@_shown_as("float")
+def temperature(text):
     """A number in [0, inf]."""
-
-    name = "float"
-
-    def convert(self, value, param, ctx):
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not number >= 0:
-            self.fail(f"{value!r} is not a number in [0, inf]", param, ctx)
-        return abs(number)  # of -0
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not number >= 0:
+        raise ValueError(f"{text!r} is not a number in [0, inf]")
+    return abs(number)  # of -0
 
 
 class Share(click.FloatRange):
@@ -144,30 +123,20 @@ class Share(click.FloatRange):
         return number
 
 
-class Numbers(click.ParamType):
+@_shown_as("float[,...]")
+def numbers(text):
     """Numbers separated by commas."""
-
-    name = "float[,...]"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(part) for part in value.split(",") if part.strip())
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 0.5,0.75", param, ctx)
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not a list of numbers such as 0.5,0.75") from None
 
 
-class Integers(click.ParamType):
+@_shown_as("integer[,...]")
+def integers(text):
     """Different integers of at least 0, separated by commas."""
-
-    name = "integer[,...]"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        parts = [part.strip() for part in value.split(",")]
-        numbers = tuple(int(part) for part in parts if part.isdecimal())
-        if not numbers or len(set(numbers)) != len(parts):
-            self.fail(f"{value!r} is not a list of different integers such as 0,1,2", param, ctx)
-        return numbers
+    parts = [part.strip() for part in text.split(",")]
+    found = tuple(int(part) for part in parts if part.isdecimal())
+    if not found or len(set(found)) != len(parts):
+        raise ValueError(f"{text!r} is not a list of different integers such as 0,1,2")
+    return found

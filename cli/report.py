@@ -1,5 +1,7 @@
 """`logitkd report`: one HTML page on a run, a sweep or a search."""
 
+import functools
+
 import click
 
 from keras_logitkd.cli import options, quiet, tables
@@ -13,7 +15,7 @@ from keras_logitkd.cli import options, quiet, tables
 @click.option(
     "--quick", is_flag=True, help="Leave out pictures and diagnosis, which run the networks."
 )
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
+@options.data_dir_option
 @options.cache_dir_option
 @options.runs_option
 @options.output_options
@@ -28,9 +30,7 @@ def report(what, output, quick, data_dir, cache_dir, runs_dir, as_json):
     from keras_logitkd import report
     from keras_logitkd.cli import session
 
-    def cache(runs):
-        return session.cache_at(cache_dir, runs)
-
+    cache = functools.partial(session.cache_at, cache_dir)
     file = report.write_page(what, output, runs_dir, data_dir, cache, networks=not quick)
     if as_json:
         tables.print_json({"file": str(file)})

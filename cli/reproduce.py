@@ -3,7 +3,6 @@
 import click
 
 from keras_logitkd.cli import options, parameters, quiet
-from keras_logitkd.cli.sweep_options import sweep_options
 from keras_logitkd.experiments.registry import EXPERIMENTS
 
 
@@ -13,17 +12,16 @@ from keras_logitkd.experiments.registry import EXPERIMENTS
     "--scale",
     type=click.Choice(["smoke", "small", "paper"]),
     default="smoke",
-    show_default=True,
     help="smoke: digits, minutes, and decides nothing; small: 4,000 images of Fashion-MNIST, "
     "half an hour or so each, all of them hours on two cores; paper: the paper's own data and "
     "networks, for GPUs.",
 )
 @click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
-@click.option("--data-dir", type=click.Path(file_okay=False), help="Where TFDS datasets are kept.")
-@click.option("--teacher", type=parameters.OneTeacher(), help="Another teacher than the scale's.")
-@click.option("--student", type=parameters.ModelName(), help="One student instead of the scale's.")
-@click.option("--teacher-epochs", type=click.IntRange(min=1), help="Epochs of the teachers.")
-@sweep_options(default_seeds=None)
+@options.data_dir_option
+@click.option("--teacher", type=parameters.one_teacher, help="Another teacher than the scale's.")
+@click.option("--student", type=parameters.model_name, help="One student instead of the scale's.")
+@options.count("--teacher-epochs", "Epochs of the teachers.")
+@options.sweep_options(default_seeds=None)
 @click.pass_context
 def reproduce(context, **given):
     """Run an experiment of the paper and say which of its claims held.

@@ -44,28 +44,24 @@ _COLUMNS = (
 
 
 def _row(name, config, result):
+    finished = result is not None
     try:
-        return _whole_row(name, config, result)
+        return (
+            name,
+            config["kind"],
+            config["dataset"],
+            config["model"],
+            config["loss"] or "ce",
+            config["alpha"],
+            LabelNoise.from_config(noise).label if (noise := config.get("noise")) else None,
+            config["seed"],
+            config["recipe"]["epochs"],
+            result["test_accuracy"] if finished else None,
+            result["seconds"] if finished else None,
+            "finished" if finished else "unfinished",
+        )
     except (AttributeError, KeyError, TypeError, ValueError):  # None, or not what a run writes
         return (name, *[None] * (len(_COLUMNS) - 2), "damaged")
-
-
-def _whole_row(name, config, result):
-    finished = result is not None
-    return (
-        name,
-        config["kind"],
-        config["dataset"],
-        config["model"],
-        config["loss"] or "ce",
-        config["alpha"],
-        LabelNoise.from_config(noise).label if (noise := config.get("noise")) else None,
-        config["seed"],
-        config["recipe"]["epochs"],
-        result["test_accuracy"] if finished else None,
-        result["seconds"] if finished else None,
-        "finished" if finished else "unfinished",
-    )
 
 
 def _cell(value):

@@ -20,20 +20,15 @@ def report(given, pairs):
     if all(baseline for _, baseline in pairs):
         roles["baseline"] = [baseline for _, baseline in pairs]
     summaries = {role: summary(runs) for role, runs in roles.items()}
-    if given["as_json"]:
-        rows = [
-            {"role": role, "seed": seed, "run": str(run.directory.path), **run.result}
-            for role, runs in roles.items()
-            for seed, run in zip(given["seeds"], runs, strict=True)
-        ]
-        tables.print_json({"runs": rows, "summary": summaries})
-        return
-    cells = [
-        _cells(role, seed, run)
+    rows = [
+        {"role": role, "seed": seed, "run": str(run.directory.path), **run.result}
         for role, runs in roles.items()
         for seed, run in zip(given["seeds"], runs, strict=True)
     ]
-    tables.print_table(_COLUMNS, cells)
+    if given["as_json"]:
+        tables.print_json({"runs": rows, "summary": summaries})
+        return
+    tables.print_table(_COLUMNS, [_cells(row) for row in rows])
     for role, numbers in summaries.items():
         click.echo(f"{role}: {_sentence(numbers['test_accuracy'])}")
 
@@ -61,14 +56,13 @@ def _sentence(numbers):
     )
 
 
-def _cells(role, seed, run):
-    result = run.result
+def _cells(row):
     return (
-        role,
-        str(seed),
-        tables.percent(result["test_accuracy"]),
-        tables.percent(result.get("validation_accuracy")),
-        tables.percent(result.get("test_agreement")),
-        tables.seconds(result.get("seconds")),
-        str(run.directory.path),
+        row["role"],
+        str(row["seed"]),
+        tables.percent(row["test_accuracy"]),
+        tables.percent(row.get("validation_accuracy")),
+        tables.percent(row.get("test_agreement")),
+        tables.seconds(row.get("seconds")),
+        row["run"],
     )

@@ -3,19 +3,17 @@
 import click
 
 from keras_logitkd.cli import options, quiet
-from keras_logitkd.cli.sweep_options import sweep_options
 
 
 @click.command()
 @click.argument("links", nargs=-1, required=True, metavar="TEACHER MODEL:LOSS [MODEL:LOSS ...]")
-@click.option(
+@options.count(
     "--teacher-epochs",
-    type=click.IntRange(min=1),
-    help="Epochs of the first teacher. [default: the recipe's, whatever --epochs is]",
+    "Epochs of the first teacher. [default: the recipe's, whatever --epochs is]",
 )
 @options.views_option
 @options.data_options
-@sweep_options(default_seeds="0")
+@options.sweep_options(default_seeds="0")
 @click.pass_context
 def sequential(context, **given):
     """Distil along a chain, each network the teacher of the next.

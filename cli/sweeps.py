@@ -28,9 +28,7 @@ def sweep_workspace(given):
 def running(given, name):
     """Returns how the cells of a table are run and where its report goes, as keyword arguments.
 
-    Args:
-        given: a command's options.
-        name: of the report's directory below results/, unless `--output` names one.
+    `name` is that of the report's directory below results/, unless `--output` names one.
     """
     output = pathlib.Path(given["output"] or pathlib.Path("results") / name)
     return {"output": output, "jobs": given["jobs"], "progress": Progress()}
@@ -60,7 +58,13 @@ def print_report(report, as_json):
     """Prints means over seeds, verdicts and files. Returns the exit code: 1 if a cell failed."""
     failed = int((report.frame["error"] != "").sum())
     cells = [
-        {"row": row, "column": column, **_numbers(values)}
+        {
+            "row": row,
+            "column": column,
+            "mean": _finite(values["mean"]),
+            "std": _finite(values["std"]),
+            "n": int(values["n"]),
+        }
         for (row, column), values in report.summary.iterrows()
     ]
     if as_json:
@@ -94,11 +98,6 @@ def _claim(verdict):
 def _finite(number):
     """A number, or None where JSON has none for it."""
     return float(number) if math.isfinite(number) else None
-
-
-def _numbers(values):
-    shares = {name: _finite(values[name]) for name in ("mean", "std")}
-    return {**shares, "n": int(values["n"])}
 
 
 def _texts(cell):

@@ -6,7 +6,7 @@ from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 
 
 @click.command()
-@click.option("--model", required=True, type=parameters.ModelName(), help="Zoo name.")
+@click.option("--model", required=True, type=parameters.model_name, help="Zoo name.")
 @options.workers_option
 @options.run_options
 @click.pass_context

@@ -1,11 +1,9 @@
 """`logitkd tune`: searching for loss, temperature and alpha."""
 
-import sys
-
 import click
 
 from keras_logitkd import features
-from keras_logitkd.cli import options, parameters, quiet, tables
+from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 from keras_logitkd.losses import registry
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
@@ -19,20 +17,12 @@ _GRID_POINTS = 5
     "method",
     type=click.Choice(_METHODS),
     default="random",
-    show_default=True,
     help="How the next trial is chosen.",
 )
-@click.option(
-    "--trials",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="How many at most; a grid may have fewer points.",
-)
+@options.count("--trials", "How many at most; a grid may have fewer points.", default=10)
 @click.option(
     "--losses",
     default="kl,mse",
-    show_default=True,
     metavar="kl,mse,METHOD",
     help="Losses to choose from; feature methods as in distill --loss, such as at or mse+at.",
 )
@@ -43,7 +33,7 @@ _GRID_POINTS = 5
 )
 @click.option(
     "--tau-choices",
-    type=parameters.Numbers(),
+    type=parameters.numbers,
     help="Temperatures in [0, inf] beside the axis, such as 0,inf.",
 )
 @click.option(
@@ -51,18 +41,10 @@ _GRID_POINTS = 5
     metavar="LOW,HIGH",
     help="Axis of the weight of the distillation loss. [default: alpha is 1]",
 )
-@click.option(
-    "--grid-points",
-    type=click.IntRange(min=2),
-    help=f"Values on each axis of a grid. [default: {_GRID_POINTS}]",
+@options.count(
+    "--grid-points", f"Values on each axis of a grid. [default: {_GRID_POINTS}]", least=2
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that train trials at the same time.",
-)
+@options.count("--workers", "Processes that train trials at the same time.", default=1)
 @options.cache_options
 @options.run_options
 @click.pass_context
@@ -93,30 +75,17 @@ def tune(context, **given):
     )
     best = search.start()
     try:
-        if member is not None:
-            _join(search, member)
+        if member is not None:  # a part of a distributed search, whose chief writes what came out
+            search.join()
+            if workers.CHIEF in member:
+                search.finish()
             return
         if best is None:
-            best = search.run(given["workers"], _command(context.obj))
+            best = search.run(given["workers"], launcher.command_of(context.obj))
     except tuning.WorkerError as error:
         click.echo(f"logitkd: error: {error}", err=True)
         context.exit(1)
     _report(search, best, given["as_json"])
-
-
-def _join(search, member):
-    """Takes part in a distributed search; its chief writes what came out."""
-    from keras_logitkd.tuning import workers
-
-    search.join()
-    if workers.CHIEF in member:
-        search.finish()
-
-
-def _command(arguments):
-    """The command line of a worker: this one, in a process of its own."""
-    script = "from keras_logitkd.cli.main import main; main()"
-    return [sys.executable, "-c", script, *arguments]
 
 
 def _space_fields(given):

@@ -6,12 +6,10 @@ from keras_logitkd.cli import options, parameters, quiet, tables
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=parameters.ModelName())
-@click.option(
-    "--image-size", type=click.IntRange(min=1), help="Pixels. [default: 32; ImageNet family 224]"
-)
-@click.option("--channels", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--classes", type=click.IntRange(min=2), help="[default: 100; ImageNet family 1000]")
+@click.argument("names", nargs=-1, type=parameters.model_name)
+@options.count("--image-size", "Pixels. [default: 32; ImageNet family 224]")
+@options.count("--channels", None, default=3)
+@options.count("--classes", "[default: 100; ImageNet family 1000]", least=2)
 @options.output_options
 def zoo(names, image_size, channels, classes, as_json):
     """List models by name, or those given: trainable parameters and FLOPs of one image."""

@@ -26,13 +26,14 @@ def count_flops(model):
             "`model` must be a built Sequential or functional keras.Model. "
             f"Received: model={model!r}"
         )
-    return sum(_layer_flops(layer) for layer in _leaf_layers(model))
+    return sum(_layer_flops(layer) for layer in leaf_layers(model))
 
 
-def _leaf_layers(model):
+def leaf_layers(model):
+    """The layers of a model, with those of nested models in their place."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaf_layers(layer)
+            yield from leaf_layers(layer)
         else:
             yield layer
 

@@ -25,15 +25,18 @@ class Architecture(typing.NamedTuple):
 
 
 class Family(typing.NamedTuple):
-    """A row: networks whose names look alike and that one module builds."""
+    """A row: networks whose names look alike and that one module builds.
 
-    module: str  # has `build(depth, width, input_shape, num_classes, weight_decay, name, ...)`
+    The module has `build(depth, width, input_shape, num_classes, weight_decay, name,
+    input_tensor)`: depth and width are the numbers of the name, what follows is as for `build`
+    here, and so is the model that it returns.
+    """
+
+    module: str
     pattern: str  # of whole names; the groups `depth` and `width` are numbers where they are there
     form: str  # of names, for people
     common: tuple  # names
-    refusal: typing.Callable | None = (
-        None  # (name, depth, width or None) -> what "must" be, or None
-    )
+    refusal: typing.Callable | None = None  # (name, depth, width or None) -> what "must" be or None
     image_size: int = 32  # pixels and classes that its papers have
     classes: int = 100
 
@@ -130,8 +133,8 @@ def _parsed(name):
         match = re.fullmatch(family.pattern, name) if isinstance(name, str) else None
         if match is None:
             continue
-        numbers_of = {key: int(text) for key, text in match.groupdict().items() if text}
-        depth, width = numbers_of.get("depth", 0), numbers_of.get("width")
+        found = {key: int(text) for key, text in match.groupdict().items() if text}
+        depth, width = found.get("depth", 0), found.get("width")
         wrong = family.refusal and family.refusal(name, depth, width)
         if not wrong:
             return family, Architecture(family.name, depth, width or 1)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_logitkd.zoo.flops import leaf_layers
+
 # A module outside the groups. `bn1` follows the groups in wide residual networks: `final_bn`.
 _OUTER_MODULES = {"conv1": "stem_conv", "bn1": "stem_bn", "fc": "logits", "linear": "logits"}
 # A module in a block, where it is not of the same name.
@@ -152,10 +154,8 @@ def _unwrap(state):
 
 
 def _layers_with_weights(model):
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers_with_weights(layer)
-        elif layer.weights and not isinstance(layer, keras.layers.Normalization):
+    for layer in leaf_layers(model):
+        if layer.weights and not isinstance(layer, keras.layers.Normalization):
             yield layer
 
 

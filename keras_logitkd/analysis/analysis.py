@@ -121,7 +121,7 @@ def analyze(runs, split="test", classes=None, baseline=None, layer=None):
         ValueError: If the runs are of several teachers or datasets, were trained on different
             examples (`split="train"`), a class does not exist, or pre-logits are not found.
     """
-    runs = selection.different(runs)
+    runs = list({run.directory.path: run for run in runs}.values())
     selection.check_together(runs, split)
     taught = next((run for run in runs if run.settings.teachers), runs[0])
     runs = [run for run in runs if run.directory.name not in taught.settings.teachers]
@@ -129,7 +129,9 @@ def analyze(runs, split="test", classes=None, baseline=None, layer=None):
         raise ValueError("An analysis must have a run beside the teacher. Received: none")
     runs = sorted(runs, key=selection.order_of)
     labels, dataset = selection.labels_of(runs), taught.dataset
-    examples, indices = _examples(taught, split)
+    examples, indices = dataset.test, np.arange(len(dataset.test))
+    if split == "train":
+        examples, indices = dataset.train, taught.data.train_indices
     classes = selection.checked_classes(classes, examples.labels[indices], dataset.num_classes)
     measured, teacher = measure(
         {run.directory.path: runner(run.load_network(), layer) for run in runs},
@@ -154,13 +156,14 @@ def analyze(runs, split="test", classes=None, baseline=None, layer=None):
     )
 
 
-def summarize(analysis, names=("logit_sum_shift", "logit_distance", "pre_logit_norm")):
+def summarize(analysis):
     """Summarises runs over their seeds: a row a label with n, `NAME_mean` and `NAME_std`.
+
+    NAME is accuracy, logit_sum_shift, logit_distance or pre_logit_norm. What is summarised is each
+    run's mean over its examples, of the shift of the sum its root mean square.
 
     Args:
         analysis: an `Analysis`.
-        names: of `measure.MEASURES`, beside the accuracy. What is summarised is each run's mean
-            over its examples, of the shift of the sum its root mean square.
 
     Returns:
         A pandas frame; the std is that of the seeds (ddof = 1), nan for one.
@@ -171,19 +174,12 @@ def summarize(analysis, names=("logit_sum_shift", "logit_distance", "pre_logit_n
     rows = []
     for label, seeds in networks.items():
         row = {"label": label, "n": len(seeds)}
-        for name in ("accuracy", *names):
+        for name in ("accuracy", "logit_sum_shift", "logit_distance", "pre_logit_norm"):
             means = np.array([_middle(name, measures) for measures in seeds])
             row[f"{name}_mean"] = float(means.mean())
             row[f"{name}_std"] = float(means.std(ddof=1)) if len(means) > 1 else math.nan
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _examples(run, split):
-    """(Split, indices) of what is measured; the training split has what was trained on."""
-    if split == "train":
-        return run.dataset.train, run.data.train_indices
-    return run.dataset.test, np.arange(len(run.dataset.test))
 
 
 def _teacher_runner(teachers, layer):

@@ -104,13 +104,13 @@ def named_levels(axes, levels):
         )
 
 
-def legend(figure, axes, title=None, markerscale=1.0):
+def legend(figure, axes, markerscale=1.0):
     """Puts a legend below the axes, in as many columns as its texts leave room for."""
     handles, labels = axes.get_legend_handles_labels()
     place = "outside lower center"
     columns = max(1, 80 // (max(map(len, labels)) + 10))
     look = {"frameon": False, "fontsize": 9, "handlelength": 2.8, "markerscale": markerscale}
-    figure.legend(handles, labels, loc=place, ncols=columns, title=title, **look)
+    figure.legend(handles, labels, loc=place, ncols=columns, **look)
 
 
 def temperature_places(taus):

@@ -42,8 +42,12 @@ class FinishedRun:
         return models.load_model(self.directory.model_file(self.settings.kind))
 
     def rows(self):
-        """Returns metrics.csv: a dict of numbers for each epoch."""
-        return read_rows(self.directory)
+        """Returns metrics.csv: a dict of numbers for each epoch, nan where its stage has none."""
+        with self.directory.metrics_file.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: float(value or "nan") for name, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
 
 
 def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
@@ -77,12 +81,7 @@ def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
 
 
 def find_teachers(settings, directory, dataset):
-    """Returns the `Teacher`s of a run, none of them loaded by this.
-
-    Args:
-        settings: the run's `RunSettings`.
-        directory: its `RunDirectory`; teachers that are runs lie beside it.
-        dataset: its `Dataset`.
+    """Returns a `FinishedRun`'s `Teacher`s, none of them loaded; those that are runs lie beside it.
 
     Raises:
         ValueError: If a teacher is not there, or its file is another now.
@@ -95,18 +94,6 @@ def find_teachers(settings, directory, dataset):
         else _from_run(RunDirectory(directory.path.parent, identity))
         for label, identity in zip(labels, settings.teachers, strict=True)
     )
-
-
-def read_rows(directory):
-    """Returns the metrics.csv of a `RunDirectory`: a dict of numbers for each epoch.
-
-    What the stage of an epoch does not have is nan.
-    """
-    with directory.metrics_file.open(newline="", encoding="utf-8") as file:
-        return [
-            {name: float(value or "nan") for name, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
 
 
 def _from_run(directory):

@@ -151,11 +151,6 @@ class NetworkMeasures:
         return float(self.class_counts[1].sum() / self.examples)
 
     @property
-    def class_accuracies(self):
-        """Accuracy on each class, float64 (K,); nan without examples."""
-        return measurements.shares(*self.class_counts)
-
-    @property
     def ece(self):
         """Expected calibration error, 15 bins."""
         return evaluation.calibration_error(*self.reliability)

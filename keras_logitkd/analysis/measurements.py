@@ -78,12 +78,7 @@ def class_counts(logits, labels):
     return np.array([np.bincount(which, minlength=classes) for which in (labels, right)])
 
 
-def class_accuracies(logits, labels):
-    """Returns the accuracy on each class as a share in [0, 1], (classes,); nan without examples."""
-    return shares(*class_counts(logits, labels))
-
-
 def shares(counts, right):
-    """Returns right / counts, nan where nothing was counted."""
+    """Returns right / counts, nan where nothing was counted: of `class_counts` the accuracies."""
     counts = np.asarray(counts, np.float64)
     return np.divide(right, counts, out=np.full(counts.shape, np.nan), where=counts > 0)

@@ -1,10 +1,12 @@
 """The pictures of an analysis: figures with a name, a heading, and a sentence on what they show."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
-from keras_logitkd.analysis import figures
+from keras_logitkd.analysis import figures, plots
+from keras_logitkd.storage.atomic import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,29 @@ def pictures(analysis):
     return drawn
 
 
+def write(analysis, output):
+    """Writes every picture of an analysis, and the measures of every run as measures.csv.
+
+    Args:
+        analysis: an `Analysis`.
+        output: directory, created if need be; files of an earlier analysis in it are replaced.
+
+    Returns:
+        Dict of a picture's name, and "measures", to a pathlib.Path; beside each PNG is the SVG.
+
+    Raises:
+        OSError: If the files cannot be written.
+    """
+    output = pathlib.Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    files = {"measures": output / "measures.csv"}
+    with replacing(files["measures"]) as partial:
+        analysis.table().to_csv(partial, index=False)
+    for one in pictures(analysis):
+        files[one.name] = plots.save(one.figure, output / one.name, (".png", ".svg"))
+    return files
+
+
 def logit_sums(analysis):
     """Returns the `Picture` of Figure 2."""
     title = f"Sums of the logits, {_data(analysis)}"
@@ -56,27 +81,24 @@ def logit_sums(analysis):
     return Picture("logit_sums", title, alt, figures.logit_sums(analysis, title))
 
 
-def logit_sum_shift(analysis):
-    """Returns the `Picture` of how far the sums of the logits are from the teacher's."""
-    what = "Sums of the logits, student minus teacher"
-    return _densities(analysis, "logit_sum_shift", what)
+def _densities(name, what):
+    """Returns the function from an `Analysis` to the `Picture` of the densities of a measure."""
+
+    def draw(analysis):
+        title = f"{what}, {_data(analysis)}"
+        alt = f"Densities over the examples. Mean ± standard deviation: {_means(analysis, name)}."
+        return Picture(name, title, alt, figures.densities(analysis, name, title))
+
+    return draw
 
 
-def logit_distance(analysis):
-    """Returns the `Picture` of Figure 4a."""
-    what = "Distance of the students' logits to the teacher's"
-    return _densities(analysis, "logit_distance", what)
-
-
-def pre_logit_norm(analysis):
-    """Returns the `Picture` of Figure 4b."""
-    return _densities(analysis, "pre_logit_norm", "Norm of the pre-logits")
-
-
-def top_logit_difference(analysis):
-    """Returns the `Picture` of the label's logit minus the largest other one."""
-    what = "Top logit difference: the label's logit minus the largest other one"
-    return _densities(analysis, "top_logit_difference", what)
+logit_sum_shift = _densities("logit_sum_shift", "Sums of the logits, student minus teacher")
+# Figures 4a and 4b.
+logit_distance = _densities("logit_distance", "Distance of the students' logits to the teacher's")
+pre_logit_norm = _densities("pre_logit_norm", "Norm of the pre-logits")
+top_logit_difference = _densities(
+    "top_logit_difference", "Top logit difference: the label's logit minus the largest other one"
+)
 
 
 def projections(analysis):
@@ -124,12 +146,6 @@ def class_gains(analysis):
         )
     alt = f"Gain over {analysis.baseline} by class in points: {', '.join(parts)}."
     return Picture("class_gains", title, alt, figures.class_gains(analysis, title))
-
-
-def _densities(analysis, name, what):
-    title = f"{what}, {_data(analysis)}"
-    alt = f"Densities over the examples. Mean ± standard deviation: {_means(analysis, name)}."
-    return Picture(name, title, alt, figures.densities(analysis, name, title))
 
 
 def _data(analysis):

@@ -17,7 +17,7 @@ _ACCURACY = "test accuracy (%)"
 _TAU = "temperature τ"
 
 
-def bars(summary, title, ylabel=_ACCURACY, reference=None, runs=None, value="test_accuracy"):
+def bars(summary, title, ylabel=_ACCURACY, reference=None, runs=None):
     """Draws the mean of each cell of a table, with its standard deviation as error bar.
 
     Columns are places on the x axis, rows are told apart by colour and marker. The marks are
@@ -31,9 +31,8 @@ def bars(summary, title, ylabel=_ACCURACY, reference=None, runs=None, value="tes
         ylabel: text beside the y axis. Defaults to "test accuracy (%)".
         reference: dict label -> share, drawn as dashed lines, such as the teacher's accuracy.
             Defaults to None.
-        runs: frame with one row a run and the columns row, column and `value`; each run becomes a
-            small dot beside the mean. Defaults to None: no dots.
-        value: column of `runs`. Defaults to "test_accuracy".
+        runs: frame with one row a run and the columns row, column and test_accuracy; each run
+            becomes a small dot beside the mean. Defaults to None: no dots.
 
     Returns:
         A matplotlib Figure.
@@ -56,7 +55,9 @@ def bars(summary, title, ylabel=_ACCURACY, reference=None, runs=None, value="tes
         if runs is not None:
             own = runs[runs["row"] == row]
             dots = [columns.index(column) + shift + 0.38 * width for column in own["column"]]
-            axes.scatter(dots, 100 * own[value], s=9, color=colour, alpha=0.55, linewidths=0)
+            axes.scatter(
+                dots, 100 * own["test_accuracy"], s=9, color=colour, alpha=0.55, linewidths=0
+            )
     drawing.name_places(axes, [drawing.objective(column) for column in columns])
     levels = [
         (label, share, "#444444", drawing.DASHES[number % len(drawing.DASHES)])
@@ -67,7 +68,7 @@ def bars(summary, title, ylabel=_ACCURACY, reference=None, runs=None, value="tes
     return figure
 
 
-def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, panel_title=""):
+def curves(frame_by_line, x="tau", title="", panel_title=""):
     """Draws means with error bars against the temperature, one panel a label.
 
     The x axis is logarithmic; 0 and inf have places of their own at its ends, behind break marks,
@@ -80,8 +81,6 @@ def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, pane
             [0, inf], and nan where the column has none ("ce", "mse").
         x: column of the frames with the temperature. Defaults to "tau".
         title: text above. Defaults to "".
-        xlabel: text below the x axis. Defaults to "temperature τ".
-        ylabel: text beside the y axis. Defaults to "test accuracy (%)".
         panel_title: what stands before a label, such as "label noise". Defaults to "".
 
     Returns:
@@ -95,7 +94,7 @@ def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, pane
     if not taus:
         raise ValueError(f"`frame_by_line` must hold a number in {x!r}. Received: none")
     places = drawing.temperature_places(taus)
-    figure, panels = drawing.new_panels(title, xlabel, ylabel, len(frame_by_line))
+    figure, panels = drawing.new_panels(title, _TAU, _ACCURACY, len(frame_by_line))
     for number, (label, frame) in enumerate(frame_by_line.items()):
         axes, colour = panels[number], drawing.look(number)[0]
         axes.set_title(f"{panel_title} {label}".strip(), fontsize=9, loc="left")
@@ -112,24 +111,20 @@ def curves(frame_by_line, x="tau", title="", xlabel=_TAU, ylabel=_ACCURACY, pane
     return figure
 
 
-def heat_map(
-    grid_frame, title, xlabel=_TAU, ylabel="alpha, weight of distillation", colour_label=_ACCURACY
-):
+def heat_map(grid_frame, title, colour_label=_ACCURACY):
     """Draws a table of shares as coloured cells with their numbers in percent.
 
     Args:
         grid_frame: frame of shares with the values of alpha as index and the temperatures as
             columns, drawn in the frame's order from top to bottom; nan is an empty cell ("-").
         title: text above.
-        xlabel: text below the columns. Defaults to "temperature τ".
-        ylabel: text beside the rows. Defaults to "alpha, weight of distillation".
         colour_label: text beside the colour bar. Defaults to "test accuracy (%)".
 
     Returns:
         A matplotlib Figure.
     """
     shown = 100 * grid_frame.to_numpy(float)
-    figure, axes = drawing.new_figure(title, xlabel, ylabel)
+    figure, axes = drawing.new_figure(title, _TAU, "alpha, weight of distillation")
     axes.set_facecolor("#dddddd")
     image = axes.imshow(shown, cmap="viridis", aspect="auto")
     figure.colorbar(image, ax=axes, label=colour_label)

@@ -1,7 +1,7 @@
 """Pictures of a search: the validation accuracy against each of what was searched."""
 
-import dataclasses
 import math
+import typing
 
 import numpy as np
 from matplotlib import colormaps
@@ -105,8 +105,7 @@ def parallel_coordinates(rows):
     return Picture("parallel", title, alt, figure)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Column:
+class _Column(typing.NamedTuple):
     """One axis: the height of each trial in [0, 1], and texts at some heights."""
 
     name: str
@@ -136,12 +135,8 @@ def _columns(rows):
 
 
 def _number_column(name, values):
-    heights = _scaled(values)
-    ends = {
-        heights[int(np.argmin(values))]: min(values),
-        heights[int(np.argmax(values))]: max(values),
-    }
-    return _Column(name, list(heights), {height: f"{end:.4g}" for height, end in ends.items()})
+    heights, ends = _scaled(values), (np.argmin(values), np.argmax(values))
+    return _Column(name, heights, {heights[end]: f"{values[end]:.4g}" for end in ends})
 
 
 def _points(figure, axes, places, rows):

@@ -23,11 +23,6 @@ def check_together(runs, split):
         )
 
 
-def different(runs):
-    """Returns the runs without those of a directory that came before."""
-    return list({run.directory.path: run for run in runs}.values())
-
-
 def order_of(run):
     """A key to sort runs by: hard labels, KL by temperature, MSE, everything else; then by seed."""
     settings = run.settings

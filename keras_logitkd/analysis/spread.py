@@ -45,7 +45,8 @@ class Distribution:
         self._add_moments(values)
         self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
         self._fit_range()
-        self._counts += np.bincount(self._places(values) - self._first, minlength=BINS)
+        places = np.floor(np.ldexp(values, -self._exponent)).astype(np.int64)
+        self._counts += np.bincount(places - self._first, minlength=BINS)
 
     @property
     def mean(self):
@@ -98,20 +99,17 @@ class Distribution:
         below = np.concatenate([[0], np.cumsum(counts)]) / self.count
         return float(np.interp(share, below, edges))
 
-    def density(self, points=256):
+    def density(self):
         """Returns a smooth density: the histogram under a Gaussian kernel of Silverman's width.
 
-        Args:
-            points: where it is given. Defaults to 256.
-
         Returns:
-            (x, density): two float64 arrays of shape (points,); the density integrates to 1 up to
+            (x, density): two float64 arrays of shape (256,); the density integrates to 1 up to
             what lies beyond three kernel widths.
         """
         counts, edges = self.histogram()
         spread = min(self.std, (self.quantile(0.75) - self.quantile(0.25)) / 1.34) or self.std
         kernel = max(0.9 * spread * self.count**-0.2, self.width / 2)
-        x = np.linspace(edges[0] - 3 * kernel, edges[-1] + 3 * kernel, points)
+        x = np.linspace(edges[0] - 3 * kernel, edges[-1] + 3 * kernel, 256)
         distances = (x[:, None] - (edges[:-1] + edges[1:]) / 2) / kernel
         heights = np.exp(-np.square(distances) / 2) / (kernel * np.sqrt(2 * np.pi))
         return x, heights @ (counts / self.count)
@@ -141,9 +139,6 @@ class Distribution:
     def _merged(self, bins, exponent):
         """Which bins of the width 2^exponent hold some of the bins there are now."""
         return (self._first + bins) >> min(exponent - self._exponent, 63)
-
-    def _places(self, values):
-        return np.floor(np.ldexp(values, -self._exponent)).astype(np.int64)
 
 
 def common_width(distributions, most=80):

@@ -47,10 +47,9 @@ def command_of_search(directory, search):
         directory: its `RunDirectory`.
         search: the content of search.json.
     """
-    settings = RunSettings.from_config(
-        {name: search[name] for name in search if name in _names(RunSettings)}
-        | {"loss": None, "alpha": 1.0, "kind": "distill"}
-    )
+    names = {field.name for field in dataclasses.fields(RunSettings)} & set(search)
+    plain = {"loss": None, "alpha": 1.0, "kind": "distill"}
+    settings = RunSettings.from_config({name: search[name] for name in names} | plain)
     dataset = catalog.load(settings.dataset, settings.data_dir)
     axis = search["tau_range"]
     options = {"student": settings.model, **teacher_options(settings, directory, dataset)}
@@ -151,7 +150,3 @@ def _is_usual(teacher, student, dataset):
 
 def _numbers(values):
     return ",".join(f"{value:g}" for value in values)
-
-
-def _names(cls):
-    return {field.name for field in dataclasses.fields(cls)}

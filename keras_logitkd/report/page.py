@@ -12,6 +12,7 @@ import jinja2
 import markupsafe
 
 TEXT, PERCENT, NUMBER, INTEGER, SECONDS = "text", "percent", "number", "integer", "seconds"
+VERSION = importlib.metadata.version("keras-logitkd")
 _DPI = 150
 
 
@@ -88,14 +89,14 @@ class Page:
         title: heading, plain text.
         lead: the most important sentence.
         sections: list of `Section`.
-        version: of this package.
+        version: of this package. Defaults to the one that is installed.
     """
 
     kind: str
     title: str
     lead: str
     sections: list
-    version: str
+    version: str = VERSION
 
 
 def render(page):
@@ -152,8 +153,3 @@ def sort_key(value):
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return value if isinstance(value, str) else json.dumps(float(value))
-
-
-def version():
-    """Returns the version of this package."""
-    return importlib.metadata.version("keras-logitkd")

@@ -11,17 +11,15 @@ from keras_logitkd.report import page
 from keras_logitkd.report.commands import command_of_run
 from keras_logitkd.report.page import INTEGER, NUMBER, PERCENT, SECONDS, TEXT, Section, Table
 
-_RESULT = (
-    ("network", TEXT),
-    ("model", TEXT),
-    ("objective", TEXT),
-    ("test accuracy", PERCENT),
-    ("test loss", NUMBER),
-    ("ECE", NUMBER),
-    ("agreement", PERCENT),
-    ("parameters", INTEGER),
-    ("seconds", SECONDS),
-)
+_NETWORK = [("network", TEXT), ("model", TEXT), ("objective", TEXT)]
+_RESULT = {  # of result.json
+    "test_accuracy": ("test accuracy", PERCENT),
+    "test_loss": ("test loss", NUMBER),
+    "test_ece": ("ECE", NUMBER),
+    "test_agreement": ("agreement", PERCENT),
+    "parameters": ("parameters", INTEGER),
+    "seconds": ("seconds", SECONDS),
+}
 
 
 def run_page(run, cache=None, networks=True):
@@ -30,8 +28,7 @@ def run_page(run, cache=None, networks=True):
     Args:
         run: a `FinishedRun`.
         cache: the `LogitCache` where stored logits are looked for. Defaults to None: nowhere.
-        networks: whether pictures and diagnosis, which run the networks, are made. Defaults to
-            True.
+        networks: as for `write_page`.
     """
     settings, result = run.settings, run.result
     beside = baseline_of(run)
@@ -49,7 +46,7 @@ def run_page(run, cache=None, networks=True):
         found = diagnosis.diagnose(run, cache)
         sections.append(Section("Diagnosis", text=[_DIAGNOSIS], findings=[("", found)]))
     sections.append(again(command_of_run(run), result["versions"]))
-    return page.Page("Run", run.directory.name, _lead(run, beside), sections, page.version())
+    return page.Page("Run", run.directory.name, _lead(run, beside), sections)
 
 
 _PICTURES = (
@@ -140,12 +137,12 @@ def _result_table(run, beside):
         own = teacher.result() or {}
         if len(run.teachers) == 1:
             own = {"test_accuracy": result["teacher_test_accuracy"], **own}
-        rows.append(_row("teacher", teacher.label, "", own))
+        rows.append(_row("teacher", teacher.label, None, own))
     if beside:
         rows.append(_row("on hard labels", settings.model, "ce", beside.read_result()))
-    return Table("On the test set, after the last epoch", list(_RESULT), rows)
+    columns = [*_NETWORK, *_RESULT.values()]
+    return Table("On the test set, after the last epoch", columns, rows)
 
 
 def _row(role, model, objective, result):
-    names = ("test_accuracy", "test_loss", "test_ece", "test_agreement", "parameters", "seconds")
-    return [role, model, objective or None, *(result.get(name) for name in names)]
+    return [role, model, objective, *map(result.get, _RESULT)]

@@ -53,15 +53,15 @@ def search_page(path):
         [[row[name] for name, _ in _COLUMNS] for row in rows],
     )
     images = [page.picture_image(picture) for picture in search_pictures(finished)]
+    train_best = shlex.join(["logitkd", "distill", "--config", str(path / "best.json")])
     sections = [
         Section("What was searched", facts=_facts(search, best)),
         Section("Trials", tables=[table], text=[_ONE_NUMBER]),
-        Section("Pictures", images=images),
-        Section("Train the best", code=[("Command", _train_best(path))]),
+        *([Section("Pictures", images=images)] if images else []),
+        Section("Train the best", code=[("Command", train_best)]),
         again(command_of_search(RunDirectory.at(path), search), best["search"].get("versions", {})),
     ]
-    sections = [part for part in sections if part.title != "Pictures" or images]
-    return page.Page("Search", path.name, lead, sections, page.version())
+    return page.Page("Search", path.name, lead, sections)
 
 
 _ONE_NUMBER = (
@@ -74,26 +74,11 @@ def read_trials(file):
     """Returns trials.csv as a list of dicts; what is missing is None, tau may be infinite."""
     with file.open(newline="", encoding="utf-8") as opened:
         rows = list(csv.DictReader(opened))
-    kinds = dict(_COLUMNS)
+    types = {name: {TEXT: str, INTEGER: int}.get(kind, float) for name, kind in _COLUMNS}
     return [
-        {
-            name: None
-            if text == ""
-            else text
-            if kinds[name] == TEXT
-            else _number(text, kinds[name])
-            for name, text in row.items()
-        }
+        {name: None if text == "" else types[name](text) for name, text in row.items()}
         for row in rows
     ]
-
-
-def _number(text, kind):
-    return int(text) if kind == INTEGER else float(text)
-
-
-def _train_best(path):
-    return shlex.join(["logitkd", "distill", "--config", str(path / "best.json")])
 
 
 def _facts(search, best):

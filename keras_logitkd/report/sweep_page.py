@@ -1,6 +1,5 @@
 """The page on a sweep: a table of runs and what was claimed of it."""
 
-import math
 import pathlib
 
 import pandas as pd
@@ -38,8 +37,7 @@ def sweep_page(directory, networks=True):
 
     Args:
         directory: a pathlib.Path with sweep.json, table.csv and figure.png.
-        networks: whether pictures and diagnosis, which run the networks, are made. Defaults to
-            True.
+        networks: as for `write_page`.
 
     Raises:
         ValueError: If the directory was not written whole, or its runs are not where they were.
@@ -81,23 +79,14 @@ def sweep_page(directory, networks=True):
         sections.append(diagnosed)
     sections.append(Section("All runs", tables=[_all_runs(frame)]))
     sections.append(again(story["command"] or None, story["versions"]))
-    return page.Page("Sweep", story["title"], _lead(frame, story), sections, page.version())
+    return page.Page("Sweep", story["title"], _lead(frame, story), sections)
 
 
 def representatives(frame, runs_dir):
     """Returns the runs that stand for a sweep: those of its commonest teacher, of one seed each.
 
-    Runs on hard labels are among them where they learned from the same labels.
-
-    Args:
-        frame: the table of the sweep.
-        runs_dir: where its runs are.
-
-    Returns:
-        List of `FinishedRun`.
-
-    Raises:
-        ValueError: If a run is not there.
+    They are `FinishedRun`s. Those on hard labels are among them where they learned from the same
+    labels. Raises ValueError where a run of the frame is not in `runs_dir`.
     """
     done = frame[(frame["error"] == "") & (frame["run"] != "")]
     first = done.drop_duplicates(["row", "column"])
@@ -142,19 +131,17 @@ def _results(frame, story):
     """A table a measure: rows and columns of the sweep, mean ± standard deviation."""
     tables = []
     for value, heading in story["measures"].items():
-        summary = summarize(frame, value)
-        published = {(row, column): percent for row, column, percent in story["paper"]}
         rows = [
-            [row, column, cell["mean"], cell["std"], int(cell["n"])]
-            + ([published[row, column] / 100 if (row, column) in published else None] * with_paper)
-            for with_paper in [bool(published) and value == "test_accuracy"]
-            for (row, column), cell in zip(summary.index, summary.to_dict("records"), strict=True)
+            [*cell, numbers["mean"], numbers["std"], int(numbers["n"])]
+            for cell, numbers in summarize(frame, value).iterrows()
         ]
         kind = PERCENT if heading.endswith("(%)") else NUMBER
         columns = [("row", TEXT), ("column", TEXT), ("mean", kind)]
         columns += [("standard deviation", kind), ("n", INTEGER)]
-        if rows and len(rows[0]) > len(columns):
+        if story["paper"] and value == "test_accuracy":
             columns.append(("paper", PERCENT))
+            published = {(row, column): percent / 100 for row, column, percent in story["paper"]}
+            rows = [[*row, published.get((row[0], row[1]))] for row in rows]
         tables.append(Table(f"{heading}, over seeds", columns, rows))
     return tables
 
@@ -205,12 +192,8 @@ def _all_runs(frame):
         if any(value not in ("", 0) for value in frame[name]) and not frame[name].isna().all()
     ]
     rows = [
-        [None if _is_nothing(row[name]) else row[name] for name, _ in columns]
+        [None if row[name] == "" else row[name] for name, _ in columns]
         for row in frame.to_dict("records")
     ]
     headings = [(name.replace("_", " "), kind) for name, kind in columns]
     return Table("Every run; failed ones have no numbers", headings, rows)
-
-
-def _is_nothing(value):
-    return value == "" or (isinstance(value, float) and math.isnan(value))

@@ -65,7 +65,7 @@ def test_stream_equals_whole_arrays(arrays, batch):
         assert measures.accuracy == pytest.approx(metrics["accuracy"])
         assert measures.ece == pytest.approx(metrics["ece"])
         np.testing.assert_array_equal(
-            measures.class_accuracies, measurements.class_accuracies(logits[number], labels)
+            measures.class_counts, measurements.class_counts(logits[number], labels)
         )
     assert measured["b"].agreement == evaluation.agreement(logits[1], logits[2])
     assert taught.agreement is None

@@ -114,7 +114,7 @@ def test_a_loss_is_one_row(toy):
     distance = np.abs(TEACHER - STUDENT).mean()
     for text, factor in (("toy", 1), ("toy:2", 2), ("toy:2,double=true", 4)):
         assert float(losses.get(text)(TEACHER, STUDENT)) == pytest.approx(factor * distance, 1e-6)
-        assert parameters.Objective().convert(text, None, None) == text
+        assert parameters.objective.convert(text, None, None) == text
         assert Candidate(text, None, 1.0) in map(
             SearchSpace(losses=(text, "mse"), points=2).read,
             SearchSpace(losses=(text, "mse"), points=2).combinations(),
@@ -134,7 +134,7 @@ def test_a_loss_is_one_row(toy):
 
 def test_what_no_loss_is_named_is_refused_by_the_command_line():
     with pytest.raises(click.UsageError, match="`loss` must be made of mse, kl"):
-        parameters.Objective().convert("kld", None, None)
+        parameters.objective.convert("kld", None, None)
     for text in ("kl:3", "kl:3@0,mse@2"):
         with pytest.raises(click.UsageError, match="is not mse, kl or sequential. Their options"):
-            parameters.Objective().convert(text, None, None)
+            parameters.objective.convert(text, None, None)

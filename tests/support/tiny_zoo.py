@@ -17,15 +17,15 @@ def build(depth, width, input_shape, num_classes, weight_decay=0.0, name=None, i
 
     from keras_logitkd.zoo import blocks
 
-    inputs = blocks.image_input(input_shape) if input_tensor is None else input_tensor
+    inputs = blocks.image_input(input_shape, input_tensor)
     x = blocks.conv(inputs, depth * width, 3, weight_decay=weight_decay, name="stem_conv")
     x = keras.layers.Activation("linear", name="group1_out")(x)
     x = keras.layers.AveragePooling2D(2, padding="same", name="group2_out")(x)
     x = keras.layers.AveragePooling2D(2, padding="same", name="group3_out")(x)
     x = blocks.batch_norm(x, name="final_bn")
-    x = blocks.relu(x, name="final_relu")
+    x = keras.layers.ReLU(name="final_relu")(x)
     logits = blocks.classifier(x, num_classes, weight_decay=weight_decay, bias_initializer="zeros")
-    return keras.Model(keras.utils.get_source_inputs(inputs)[0], logits, name=name)
+    return blocks.model(inputs, logits, name)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What the checks need to know: one function a check, from a `Sample` to its arguments."""
+"""What a check needs to know, by a function of its name from a `Sample` to its arguments."""
 
 import keras
 import numpy as np
@@ -18,7 +18,6 @@ _SURE = 0.9  # probability above which a teacher is sure
 
 
 def teacher_fit(sample):
-    """Numbers for `teacher_checks.teacher_fit`."""
     test = sample.run.dataset.test
     indices = sample.draw(np.arange(len(test)))
     return {
@@ -29,7 +28,7 @@ def teacher_fit(sample):
 
 
 def teacher_frozen(sample):
-    """Numbers for `teacher_checks.teacher_frozen`, from one real training step."""
+    # In one real training step.
     settings, spy = sample.run.settings, _Spy(sample.loss)
     distiller = Distiller(sample.teachers, sample.untrained(), spy, settings.alpha)
     hard = SmoothedCrossentropy(settings.recipe.label_smoothing)
@@ -51,7 +50,6 @@ def teacher_frozen(sample):
 
 
 def same_input(sample):
-    """Numbers for `teacher_checks.same_input`."""
     run, indices = sample.run, sample.train[:: -(-len(sample.train) // _PROBE)]
     labels, images = run.dataset.train.labels[indices], sample.images(indices)
     mean, std = map(np.array, models.normalization_of(run.settings.recipe, run.dataset))
@@ -77,7 +75,6 @@ def same_input(sample):
 
 
 def gradient_dependence(sample):
-    """Numbers for `student_checks.gradient_dependence`."""
     alpha = sample.run.settings.alpha
     images, labels = sample.batch
     teacher = sample.ensemble(images)
@@ -96,7 +93,6 @@ def gradient_dependence(sample):
 
 
 def term_scale(sample):
-    """Numbers for `student_checks.term_scale`."""
     images, labels = sample.batch
     teacher = sample.ensemble(images)
     losses = {
@@ -117,7 +113,6 @@ def term_scale(sample):
 
 
 def training_course(sample):
-    """Numbers for `student_checks.training_course`."""
     # A stage before it, of a feature method, has no accuracy.
     rows = [row for row in sample.run.rows() if np.isfinite(row["accuracy"])]
     return {
@@ -130,7 +125,6 @@ def training_course(sample):
 
 
 def mean_shift(sample):
-    """Numbers for `student_checks.mean_shift`."""
     student, teacher = sample.student_train, sample.teacher_train
     return {
         "temperature": getattr(sample.last_stage[0], "temperature", None),
@@ -140,7 +134,6 @@ def mean_shift(sample):
 
 
 def label_disagreement(sample):
-    """Numbers for `teacher_checks.label_disagreement`."""
     wrong = sample.teacher_train.argmax(axis=-1) != sample.told
     sure = measurements.confidences(sample.teacher_train) > _SURE
     return {
@@ -152,7 +145,6 @@ def label_disagreement(sample):
 
 
 def capacity_gap(sample):
-    """Numbers for `student_checks.capacity_gap`."""
     return {
         "teacher_parameters": max(map(models.count_parameters, sample.teachers)),
         "student_parameters": sample.run.result["parameters"],

@@ -201,11 +201,7 @@ def capacity_gap(teacher_parameters, student_parameters, train_agreement):
 
 
 def not_measured(check):
-    """Returns the finding on a check of the loss of a run that has feature methods, too.
-
-    Args:
-        check: "gradient_dependence" or "term_scale".
-    """
+    """Returns the finding on "gradient_dependence" or "term_scale" where there are methods, too."""
     title = {"gradient_dependence": _DEPENDENCE, "term_scale": _SCALE}[check]
     sentence = "The run's feature methods have gradients of their own, which are not looked at."
     return Finding(check, title, NOT_MEASURED, {}, sentence)

@@ -6,14 +6,11 @@ from keras_logitkd.runs.directory.run_directory import RunDirectory
 
 
 def standing(run):
-    """Returns the accuracies that a diagnosis is about.
-
-    Args:
-        run: a `FinishedRun` of `distill`.
+    """Returns the accuracies on the test set that the diagnosis of a `FinishedRun` is about.
 
     Returns:
-        Dict of what ("student", "teacher", "hard labels") to its accuracy on the test set. The last
-        is None where the same student was not trained on hard labels in the same directory.
+        Dict of "student", "teacher" and "hard labels" to a share in [0, 1]. The last is None where
+        the same student was not trained on hard labels in the same directory.
     """
     baseline = baseline_of(run)
     return {
@@ -24,13 +21,9 @@ def standing(run):
 
 
 def baseline_of(run):
-    """Returns the `RunDirectory` beside a run where the same network learned from hard labels.
+    """Returns the `RunDirectory` beside a `FinishedRun` where its network learned from hard labels.
 
-    Args:
-        run: a `FinishedRun`.
-
-    Returns:
-        None where there is none that is finished, or the run itself has no teacher.
+    None where there is none that is finished, or the run itself has no teacher.
     """
     if not run.settings.teachers:
         return None
