@@ -226,7 +226,7 @@ class Training:
         started = time.monotonic()
         for stage in self.stages:
             if stage.start(position) is not None:
-                whole.stage = stage
+                whole.enter(stage)
                 self._train_stage(whole, position, epochs if stage.is_main else stage.recipe.epochs)
         seconds = self.checkpointer.seconds_before + time.monotonic() - started
         if self.devices.task:

@@ -15,7 +15,6 @@ import threading
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import context as eager_context
 
 from keras_logitkd.processes.cluster import WorkerLostError
 from keras_logitkd.runs import faults
@@ -66,6 +65,8 @@ def _own_sigterm():
 
 def _limit_waiting():
     """Sets the timeouts of TensorFlow's coordination service, which has no public setting."""
+    from tensorflow.python.eager import context as eager_context
+
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     jobs = resolver.cluster_spec().as_dict()
     leader = "/job:chief/replica:0/task:0" if "chief" in jobs else "/job:worker/replica:0/task:0"

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_logitkd import zoo
 from keras_logitkd.data.statistics import channel_statistics
-from keras_logitkd.distiller.compatibility import returns_one_tensor
+from keras_logitkd.distiller.compatibility import compatible, returns_one_tensor
 from keras_logitkd.networks.endings import ends_in_softmax
 from keras_logitkd.networks.layers import draw_initial_values
 from keras_logitkd.runs.spec.recipes import UNIT
@@ -128,10 +128,7 @@ def check_fits(model, dataset, input_shape, what):
             f"and one of logits out. Received: {type(model).__name__} {model.name!r}"
         )
     takes, gives = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
-    fits = len(takes) == 3 and all(
-        a is None or b is None or a == b for a, b in zip(takes, input_shape, strict=True)
-    )
-    if not fits:
+    if not compatible(takes, input_shape):
         raise ValueError(
             f"{what} must take images of shape {input_shape} for {dataset.name}. "
             f"Received: a model for {takes}"
