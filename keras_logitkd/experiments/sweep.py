@@ -16,29 +16,13 @@ _log = logging.getLogger(__name__)
 
 # What of a run's result is a column; missing ones are empty.
 RESULTS = (
-    "test_accuracy",
-    "validation_accuracy",
-    "train_accuracy",
-    "test_agreement",
-    "teacher_test_accuracy",
-    "train_clean_accuracy",
-    "flipped_clean_accuracy",
-    "memorisation",
-    "seconds",
+    *("test_accuracy", "validation_accuracy", "train_accuracy", "test_agreement"),
+    *("teacher_test_accuracy", "train_clean_accuracy", "flipped_clean_accuracy"),
+    *("memorisation", "seconds"),
 )
 COLUMNS = (
-    "row",
-    "column",
-    "seed",
-    "model",
-    "teacher",
-    "loss",
-    "alpha",
-    "noise",
-    "epochs",
-    *RESULTS,
-    "run",
-    "error",
+    *("row", "column", "seed", "model", "teacher", "loss", "alpha", "noise", "epochs"),
+    *(*RESULTS, "run", "error"),
 )
 
 

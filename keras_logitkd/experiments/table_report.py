@@ -12,7 +12,7 @@ from keras_logitkd.analysis import plots
 from keras_logitkd.analysis.picture import Picture
 from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
 from keras_logitkd.experiments.sweep import check_sweep, run_checked
-from keras_logitkd.runs.versions import installed_versions
+from keras_logitkd.runs.final_numbers import installed_versions
 from keras_logitkd.storage.atomic import replacing, write_json
 
 SWEEP_FILE = "sweep.json"

@@ -1,9 +1,16 @@
-"""The final numbers of a run: the test set is read here, once, and nowhere else."""
+"""The final numbers of a run, and what they were made with.
+
+The test set is read here, once, and nowhere else.
+"""
+
+import importlib.metadata
 
 import numpy as np
 
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs.models import count_parameters
+
+_PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 
 
 def final_numbers(network, data, logits, checkpointer):
@@ -49,6 +56,11 @@ def final_numbers(network, data, logits, checkpointer):
     result["epochs"] = data.recipe.epochs
     result["train_examples"] = len(data.train_indices)
     return result
+
+
+def installed_versions():
+    """Returns a dict of the packages that numbers depend on to their versions."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _accuracy(logits, labels):

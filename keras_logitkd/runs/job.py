@@ -15,7 +15,7 @@ from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
 from keras_logitkd.runs.checkpointing.guards import StopAtNonFinite
 from keras_logitkd.runs.directory.run_directory import RunDirectory
-from keras_logitkd.runs.final_numbers import final_numbers
+from keras_logitkd.runs.final_numbers import final_numbers, installed_versions
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, ViewFiller
@@ -24,7 +24,6 @@ from keras_logitkd.runs.run_stages import WholeRun, run_stages
 from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
 from keras_logitkd.runs.stretches import fit_from
 from keras_logitkd.runs.tensorboard import EventWriter
-from keras_logitkd.runs.versions import installed_versions
 from keras_logitkd.storage.atomic import replacing
 
 _log = logging.getLogger(__name__)
@@ -273,7 +272,7 @@ class Training:
     def _compiled(self, stage, store):
         """The stage's compiled distiller, its optimizer built."""
         online = self.logits is not None and store is None
-        teachers = self.logits.models() if online else None
+        teachers = self.logits.models if online else None
         with self.devices.scope():
             distiller = Distiller.for_stage(stage.stage, teachers, self.network)
             accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")

@@ -1,6 +1,7 @@
 """Training and distilling: what the runs of one job share, and how they depend."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 
@@ -203,12 +204,7 @@ class Workspace:
         return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
 
     def settings(self, cell, teachers=()):
-        """Returns the `RunSettings` of a cell.
-
-        Args:
-            cell: a `Cell`.
-            teachers: its `Teacher`s.
-        """
+        """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
         shared = {field.name: getattr(cell, field.name) for field in dataclasses.fields(Cell)}
         told = {
             "recipe": cell.recipe or self.recipe,
@@ -226,23 +222,11 @@ class Workspace:
             devices=self.devices.label,
         )
 
-    def validate(self, settings, teachers, directory, epochs=None):
-        """Trains as `distill` does, in a directory of its own, without the test set.
-
-        Args:
-            settings: a `RunSettings`.
-            teachers: its `Teacher`s.
-            directory: a `RunDirectory`, which must exist.
-            epochs: as for `Job.validate`, which says what is returned and raised.
-        """
-        return Job(settings, self, directory, teachers).validate(epochs)
-
     def _teacher(self, member, student_recipe):
         if isinstance(member, Cell):
             job = self.job(member)
-            return teachers_by_name.from_run(
-                job.settings, job.directory, lambda: job.run(wait=True)
-            )
+            train = functools.partial(job.run, wait=True)
+            return teachers_by_name.from_run(job.settings, job.directory, train)
         shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 

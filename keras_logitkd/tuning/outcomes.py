@@ -3,22 +3,15 @@
 import dataclasses
 import os
 
+from keras_logitkd.runs.final_numbers import installed_versions
 from keras_logitkd.runs.inputs import teachers
-from keras_logitkd.runs.versions import installed_versions
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import read_json
 from keras_logitkd.tuning.tuner import OBJECTIVE
 
 COLUMNS = (
-    "trial",
-    "status",
-    "loss",
-    "tau",
-    "alpha",
-    "epochs",
-    "validation_accuracy",
-    "seconds",
-    "teacher_seconds",
+    *("trial", "status", "loss", "tau", "alpha", "epochs"),
+    *("validation_accuracy", "seconds", "teacher_seconds"),
 )
 UNFINISHED, FINISHED, FAILED = "unfinished", "finished", "failed"
 SEEDS = "0,1,2"

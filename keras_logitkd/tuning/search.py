@@ -8,6 +8,7 @@ import logging
 
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.settings import differing_settings
 from keras_logitkd.storage.atomic import read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
@@ -183,7 +184,7 @@ class Search:
         if past := values.get("tuner/trial_id"):
             copy_newest(self._trial_directory(past), directory)
         epochs = values.get("tuner/epochs")
-        metrics = self.workspace.validate(settings, self.teachers, directory, epochs)
+        metrics = Job(settings, self.workspace, directory, self.teachers).validate(epochs)
         kept = (OBJECTIVE, "seconds", "teacher_seconds")
         return {name: metrics[name] for name in kept if name in metrics}
 

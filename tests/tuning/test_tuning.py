@@ -15,6 +15,7 @@ import pytest
 from keras_logitkd import DistillationHyperModel, Distiller, tuning
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
+from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.workspace import Workspace, open_workspace
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import Candidate, SearchSpace
@@ -375,14 +376,15 @@ def test_validate_needs_held_out_examples_and_writes_no_result(workspace, materi
     settings, teachers = settled(workspace, material)
     directory = RunDirectory(tmp_path, "v")
     directory.path.mkdir()
-    first = workspace.validate(settings, teachers, directory)
-    again = workspace.validate(settings, teachers, directory)  # all epochs are done
+    job = Job(settings, workspace, directory, teachers)
+    first = job.validate()
+    again = job.validate()  # all epochs are done
     assert again["val_accuracy"] == first["val_accuracy"]
     assert directory.read_result() is None
     whole = _with_recipe(workspace, validation=0.0)
     settings, teachers = settled(whole, material)
     with pytest.raises(ValueError, match="`validation` must hold out"):
-        whole.validate(settings, teachers, directory)
+        Job(settings, whole, directory, teachers).validate()
 
 
 def test_only_one_process_searches_in_a_directory(workspace, material, pretended, monkeypatch):

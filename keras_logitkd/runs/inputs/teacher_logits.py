@@ -44,12 +44,9 @@ class TeacherLogits:
         self.cache.check_space(store, map(self._view, range(self.recipe.epochs)))
         return store
 
-    def models(self):
-        """Returns the teachers' models, trained and loaded."""
-        return self._models
-
     @functools.cached_property
-    def _models(self):
+    def models(self):
+        """The teachers' models, trained and loaded."""
         return [for_inference(teacher.load()) for teacher in self.teachers]
 
     def fill_for(self, epoch, epochs=None):
@@ -96,7 +93,7 @@ class TeacherLogits:
             augmentation=self.recipe.augmentation,
         )
         if self.cache is None:
-            return np.concatenate(list(evaluation.averaged_logits(self.models, batches)))
+            return np.concatenate(list(evaluation.averaged_logits(lambda: self.models, batches)))
         evaluation_only = {"evaluation": self.recipe.augmentation.evaluation_config()}
         store = self._store(split, indices, evaluation_only)
         self.cache.check_space(store, [0])
@@ -108,7 +105,7 @@ class TeacherLogits:
 
     def _ensure(self, store, view, batches):
         missing, started = view not in store.views, time.monotonic()
-        logits = logit_cache.ensure(store, view, batches, self.models)
+        logits = logit_cache.ensure(store, view, batches, lambda: self.models)
         self.seconds += (time.monotonic() - started) * missing
         return logits
 
