@@ -33,9 +33,7 @@ def hard_loss(loss):
 def distillation_loss(loss, features):
     """Returns the loss that `Distiller(distillation_loss=...)` names, or raises ValueError.
 
-    Args:
-        loss: what `losses.get` reads, or None, which leaves the feature methods alone.
-        features: list of feature methods.
+    It is what `losses.get` reads, or None, which leaves the feature methods alone.
     """
     if loss is None and features:
         return None

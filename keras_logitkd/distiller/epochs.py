@@ -21,18 +21,14 @@ def follow_epochs(arguments, loss, methods):
     if not setters:
         return
     callbacks = arguments.get("callbacks") or []
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.callbacks.append(_EpochSetter(setters))
-    else:
-        callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(setters)]
-    arguments["callbacks"] = callbacks
 
-
-class _EpochSetter(keras.callbacks.Callback):
-    def __init__(self, setters):
-        super().__init__()
-        self.setters = setters
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for set_epoch in self.setters:
+    def tell(epoch, logs):
+        for set_epoch in setters:
             set_epoch(epoch)
+
+    teller = keras.callbacks.LambdaCallback(on_epoch_begin=tell)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.callbacks.append(teller)
+    else:
+        callbacks = [*keras.tree.flatten(callbacks), teller]
+    arguments["callbacks"] = callbacks

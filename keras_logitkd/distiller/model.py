@@ -223,14 +223,17 @@ class Distiller(keras.Model):
 
     def get_config(self):
         """Returns the constructor's arguments without the teacher, which is never saved."""
-        return {
+        serialize = keras.saving.serialize_keras_object
+        config = {
             "name": self.name,
             "teacher": None,
-            "student": keras.saving.serialize_keras_object(self.student),
-            "distillation_loss": keras.saving.serialize_keras_object(self.distillation_loss),
+            "student": serialize(self.student),
+            "distillation_loss": serialize(self.distillation_loss),
             "alpha": self.alpha,
-            **self._features_config(),
         }
+        if self.features:
+            config |= {"features": [*map(serialize, self.features)], "trains": self.trains}
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -238,12 +241,6 @@ class Distiller(keras.Model):
             config["student"], custom_objects=custom_objects
         )
         return cls(**{**config, "student": student})
-
-    def _features_config(self):
-        if not self.features:
-            return {}
-        features = [keras.saving.serialize_keras_object(method) for method in self.features]
-        return {"features": features, "trains": self.trains}
 
     def _taught(self, x, y, sample_weight=None):
         """The batch with what the teacher says of it."""

@@ -44,14 +44,7 @@ class Entry:
 def check_sweep(entries, workspace, jobs=1):
     """Refuses a sweep that could not run to its table, before anything is trained or written.
 
-    Args:
-        entries, workspace, jobs: as for `run_sweep`.
-
-    Returns:
-        The entries with settled cells, for `run_checked`.
-
-    Raises:
-        ValueError: As `run_sweep` does.
+    Arguments and errors are those of `run_sweep`. Returns the entries with settled cells.
     """
     if not entries:
         raise ValueError("A sweep must have at least one cell. Received: none")

@@ -41,7 +41,7 @@ def final_numbers(network, data, logits, checkpointer):
     result["train_loss"], result["train_accuracy"] = last["loss"], last["accuracy"]
     if logits is not None:
         teacher_logits = logits.of(dataset.test)
-        result["teacher_test_accuracy"] = _accuracy(teacher_logits, labels)
+        result["teacher_test_accuracy"] = evaluation.accuracy(teacher_logits, labels)
         result["test_agreement"] = evaluation.agreement(test_logits, teacher_logits)
     if data.noisy is not None:
         trained_on = data.evaluation_batches(dataset.train, data.train_indices)
@@ -49,8 +49,7 @@ def final_numbers(network, data, logits, checkpointer):
     if checkpointer.best is not None:
         result["validation_accuracy"] = last["val_accuracy"]
         checkpointer.load_best(network)
-        best_logits, _ = evaluation.predict(network, batches)
-        accuracy = _accuracy(best_logits, labels)
+        accuracy = evaluation.accuracy(*evaluation.predict(network, batches))
         result["best_by_validation"] = {**checkpointer.best, "test_accuracy": accuracy}
     result["parameters"] = count_parameters(network)
     result["epochs"] = data.recipe.epochs
@@ -61,7 +60,3 @@ def final_numbers(network, data, logits, checkpointer):
 def installed_versions():
     """Returns a dict of the packages that numbers depend on to their versions."""
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
-
-
-def _accuracy(logits, labels):
-    return float(np.mean(logits.argmax(axis=-1) == labels))

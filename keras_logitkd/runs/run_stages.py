@@ -27,9 +27,7 @@ class RunStage:
     def start(self, position):
         """Returns the (epoch, step) of this stage where a run goes on, or None if it is over.
 
-        Args:
-            position: (epoch, step) of the run. The end of a stage belongs to it: its distiller
-                wrote what is found there.
+        `position` is that of the run. The end of a stage belongs to it: its distiller wrote that.
         """
         epoch, step = position[0] - self.first_epoch, position[1]
         if epoch > self.recipe.epochs or (epoch == self.recipe.epochs and step):

@@ -22,17 +22,11 @@ from keras_logitkd.runs.spec.settings import RunSettings
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run that is done.
-
-    Args:
-        directory: its `RunDirectory`.
-        result: the final numbers, as in result.json.
-        teachers: its `Teacher`s; none on hard labels.
-    """
+    """A run that is done."""
 
     directory: RunDirectory
-    result: dict
-    teachers: tuple = ()
+    result: dict  # the final numbers, as in result.json
+    teachers: tuple = ()  # `Teacher`s; none on hard labels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,12 +18,7 @@ class Field(typing.NamedTuple):
 
 
 def check_fields(fields, values):
-    """Raises DataError, naming the field, where a value is none that is allowed.
-
-    Args:
-        fields: list of `Field`.
-        values: dict of their values by name.
-    """
+    """Raises DataError where one of the values, by name, is none that its `Field` allows."""
     for field in fields:
         value = values[field.name]
         if field.check is not None and not field.check(value):

@@ -166,7 +166,8 @@ class LogitStore:
             self._reload()
             if view in self._checksums:
                 return
-            self._remove_partial_files()
+            for partial in self.path.glob(".[0-9]*.*"):  # of killed processes: the lock is ours
+                partial.unlink(missing_ok=True)
             self._checksums[view] = self._write(view, logits)
             self._write_manifest()
 
@@ -275,11 +276,6 @@ class LogitStore:
     def _locked(self):
         """Keeps other processes from writing, and waits for one that does."""
         return FileLock(self.path / NAME).held(math.inf)
-
-    def _remove_partial_files(self):
-        """Removes what killed processes left; call with the lock, so that nobody writes them."""
-        for file in self.path.glob(".[0-9]*.*"):
-            file.unlink(missing_ok=True)
 
 
 def _differing(first, second):

@@ -10,6 +10,7 @@ from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.settings import differing_settings
+from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
 from keras_logitkd.tuning import outcomes, workers
@@ -59,7 +60,8 @@ class Search:
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
         job = workspace.job(cell)
         self.settings, self.teachers = job.settings, job.teachers
-        default = f"tune-{method}-{student}-{outcomes.digest(self.to_config())}"
+        identity = {**self.to_config(), "data_dir": None, "teacher": None}
+        default = f"tune-{method}-{student}-{hashing.of_json(identity)[:8]}"
         self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
         self.path = self.directory.path
 

@@ -56,10 +56,7 @@ class Checkpointer(keras.callbacks.Callback):
         return progress.epoch, progress.step
 
     def restore(self, distiller):
-        """Loads what `find` found.
-
-        Args:
-            distiller: the compiled model, its optimizer built.
+        """Loads what `find` found into a compiled model whose optimizer is built.
 
         Raises:
             ValueError: If it is of another network.
@@ -158,11 +155,8 @@ class FollowingCheckpointer(Checkpointer):
 def _build_metrics(model):
     """Gives the metrics of `compile` their variables, which come with the first batch otherwise."""
     if not all(getattr(metric, "built", True) for metric in model.metrics):
-        label, logits = (
-            keras.ops.zeros(1, "int32"),
-            keras.ops.zeros((1, *model.student.output_shape[1:])),
-        )
-        model.compute_metrics(None, label, logits)
+        logits = keras.ops.zeros((1, *model.student.output_shape[1:]))
+        model.compute_metrics(None, keras.ops.zeros(1, "int32"), logits)
 
 
 def _metric_variables(model):

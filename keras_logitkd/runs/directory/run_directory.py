@@ -73,11 +73,10 @@ class RunDirectory:
         Raises:
             ValueError: If the directory cannot be written, or another process trains in it.
         """
-        with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
+        patience = math.inf if wait else 0.0
         with contextlib.ExitStack() as stack:
             with self._writing():
-                patience = math.inf if wait else 0.0
+                self.path.mkdir(parents=True, exist_ok=True)
                 self._lock = stack.enter_context(RunLock(self.path).held(patience))
             try:
                 yield
@@ -93,11 +92,7 @@ class RunDirectory:
             )
 
     def start(self, config):
-        """Creates the directory and writes its settings.
-
-        Raises:
-            ValueError: If the directory cannot be written.
-        """
+        """Creates the directory and writes its settings; ValueError if that is not possible."""
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.config_file, config)

@@ -97,12 +97,7 @@ class LogitCache:
         return sum(file.stat().st_size for file in files if file.is_file())
 
     def check_space(self, store, views):
-        """Raises ValueError if the views that a store lacks would not fit.
-
-        Args:
-            store: a `LogitStore`.
-            views: iterable of views that are going to be used.
-        """
+        """Raises ValueError if those of some views that a store lacks would not fit."""
         needed = len(set(views) - set(store.views)) * store.key.view_bytes
         used = self.size()
         if needed and used + needed > self.limit:

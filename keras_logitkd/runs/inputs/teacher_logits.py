@@ -113,19 +113,14 @@ class TeacherLogits:
         return pipeline.view_of(epoch, self.settings.views)
 
 
-class ViewFiller(keras.callbacks.Callback):
-    """Has the views filled that an epoch, and the stream ahead of it, read.
+def view_filler(logits, devices):
+    """Returns a callback that has the views filled that an epoch, and the stream ahead of it, read.
 
-    Args:
-        logits: the run's `TeacherLogits`.
-        devices: the `Devices` of the run; the chief fills first.
+    `TeacherLogits` and `Devices` are the run's; of several machines the chief fills first.
     """
 
-    def __init__(self, logits, devices):
-        super().__init__()
-        self.logits = logits
-        self.devices = devices
+    def fill(epoch, logs):
+        with interrupts.interruptible(), devices.chief_first():
+            logits.fill_for(epoch)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        with interrupts.interruptible(), self.devices.chief_first():
-            self.logits.fill_for(epoch)
+    return keras.callbacks.LambdaCallback(on_epoch_begin=fill)
