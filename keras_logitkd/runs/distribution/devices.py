@@ -140,7 +140,7 @@ class Devices:
             self.from_chief()
 
     def digests(self, network):
-        """Returns the sha256 (hex) of each worker's weights by rank; RuntimeError if they differ."""
+        """Returns the sha256 (hex) of each worker's weights by rank, or RuntimeError."""
         digest = hashing.of(*(weight.tobytes() for weight in network.get_weights()))
         found = [each.hex() for each in self._channel().from_all(bytes.fromhex(digest))]
         if len(set(found)) > 1:
