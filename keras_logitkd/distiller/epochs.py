@@ -6,12 +6,9 @@ import keras
 
 
 def follow_epochs(arguments, loss, methods):
-    """Adds a callback to the arguments of `fit`, in place, that calls `set_epoch`.
+    """Adds a callback to the arguments of `fit`, by name and in place, that calls `set_epoch`.
 
-    Args:
-        arguments: The arguments of `fit` by name.
-        loss: The distillation loss; one without `set_epoch` is left alone.
-        methods: List of feature methods, which are told the number of epochs, too.
+    A loss without one is left alone; feature methods are told the number of epochs, too.
     """
     setters = [
         functools.partial(method.set_epoch, epochs=arguments.get("epochs", 1)) for method in methods

@@ -156,11 +156,10 @@ def _verdict(verdict):
 
 
 def _means(title, frame, summary):
-    taught = frame[(frame["teacher"] != "") & (frame["noise"] == "")]
-    taught = taught.dropna(subset="teacher_test_accuracy")
-    accuracies = taught.groupby("teacher", sort=False)["teacher_test_accuracy"].unique()
     reference = {
-        f"teacher {name}": shares[0] for name, shares in accuracies.items() if len(shares) == 1
+        f"teacher {name}": shares[0]
+        for (name, noise), shares in _teacher_accuracies(frame)
+        if not noise and len(shares) == 1
     }
     return plots.bars(summary, title, reference=reference, runs=frame)
 
@@ -190,10 +189,15 @@ def _markdown(story, frame, verdicts, pictures):
 
 def _teachers(frame):
     """A line for each teacher with its test accuracy, which is that of one run."""
-    taught = frame[frame["teacher"] != ""].dropna(subset="teacher_test_accuracy")
-    found = taught.groupby(["teacher", "noise"], sort=False)["teacher_test_accuracy"].unique()
     return [
         f"- teacher {teacher}{f' ({noise})' if noise else ''}: "
         f"{', '.join(f'{100 * share:.2f}%' for share in shares)} on the test set"
-        for (teacher, noise), shares in found.items()
+        for (teacher, noise), shares in _teacher_accuracies(frame)
     ]
+
+
+def _teacher_accuracies(frame):
+    """Pairs of (teacher, noise) and the different accuracies on the test set."""
+    taught = frame[frame["teacher"] != ""].dropna(subset="teacher_test_accuracy")
+    found = taught.groupby(["teacher", "noise"], sort=False)["teacher_test_accuracy"].unique()
+    return found.items()

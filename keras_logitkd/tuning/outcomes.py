@@ -21,10 +21,7 @@ _STATUS = {"COMPLETED": FINISHED, "FAILED": FAILED, "INVALID": FAILED}
 def trial_rows(project_dir, space, epochs):
     """Returns a dict of `COLUMNS` for each trial below KerasTuner's directory, by number.
 
-    Args:
-        project_dir: where the directories `trial_N` are.
-        space: a `SearchSpace`.
-        epochs: of a trial whose values do not say it.
+    `epochs` are those of a trial whose values do not say it.
     """
     rows = []
     for file in project_dir.glob("trial_*/trial.json"):

@@ -35,13 +35,9 @@ def normalization_of(recipe, dataset):
 
 
 def build_network(name, dataset, recipe, seed):
-    """Builds an untrained network for the raw pixels of a dataset.
+    """Builds an untrained network of the zoo for a dataset and a recipe.
 
-    Args:
-        name: zoo name.
-        dataset: a `Dataset`.
-        recipe: a `Recipe`.
-        seed: of the initial weights, which are a pure function of it and the name.
+    Its initial weights are a pure function of the name and the seed.
 
     Returns:
         A functional `keras.Model` from raw pixels (batch, height, width, channels) to logits.
@@ -68,13 +64,7 @@ def count_parameters(model):
 
 
 def load_model(path):
-    """Loads a model file that takes raw pixels and returns logits.
-
-    Args:
-        path: a .keras file.
-
-    Returns:
-        A `keras.Model`.
+    """Loads a .keras file: a `keras.Model` that takes raw pixels and returns logits.
 
     Raises:
         ValueError: If there is no such file, it cannot be read, or the model ends in a softmax.
@@ -115,11 +105,7 @@ def fitting_augmentation(augmentation, model):
 def check_fits(model, dataset, input_shape, what):
     """Raises ValueError where a model does not take these images or know these classes.
 
-    Args:
-        model: a `keras.Model`.
-        dataset: a `Dataset`.
-        input_shape: (height, width, channels) of the images as the pipeline gives them.
-        what: how to name the model in the error.
+    `input_shape` is (height, width, channels) as the pipeline gives them; `what` names the model.
     """
     known = getattr(model, "inputs", None) and getattr(model, "outputs", None)
     if not known or len(model.inputs) != 1 or not returns_one_tensor(model):
