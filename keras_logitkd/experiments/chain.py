@@ -17,10 +17,7 @@ class Link:
 
 
 def parse_links(texts):
-    """Reads a chain such as `["wrn-28-4", "wrn-16-4:kl:3", "wrn-16-2:mse"]`.
-
-    Returns:
-        List of `Link`.
+    """Reads a chain such as `["wrn-28-4", "wrn-16-4:kl:3", "wrn-16-2:mse"]`: a list of `Link`s.
 
     Raises:
         ValueError: If there are fewer than two, the first has a loss, or another has none.

@@ -66,16 +66,13 @@ class Story:
 
 
 def run(story, entries, workspace, output, jobs=1, progress=None):
-    """Runs the cells of a table and writes the report on them.
+    """Runs the cells of a table, writes the report on them, and returns the `Report`.
 
     Args:
         story: a `Story`.
         entries, workspace, jobs: as for `run_sweep`.
         output: directory of the files; it is created.
         progress: the `report` of `run_sweep`.
-
-    Returns:
-        A `Report`.
 
     Raises:
         ValueError: As `run_sweep` does, before anything is written.
@@ -89,16 +86,13 @@ def run(story, entries, workspace, output, jobs=1, progress=None):
 
 
 def write(story, frame, output, runs_dir="runs"):
-    """Writes a report.
+    """Writes a report and returns the `Report`.
 
     Args:
         story: a `Story`.
         frame: what `run_sweep` returned.
         output: directory, created if need be; files of an earlier report in it are replaced.
         runs_dir: where the runs of the frame are, for sweep.json. Defaults to "runs".
-
-    Returns:
-        A `Report`.
     """
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ _PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
 
 
 def final_numbers(network, data, logits, checkpointer):
-    """Returns what result.json says of a trained network.
+    """Returns what result.json says of a trained network, a dict; accuracies are in [0, 1].
 
     Args:
         network: the trained `keras.Model`; where something is held out it has the weights of the
@@ -22,9 +22,6 @@ def final_numbers(network, data, logits, checkpointer):
         data: the `RunData`.
         logits: the `TeacherLogits`, or None on hard labels.
         checkpointer: the `Checkpointer` of the training, with its rows and its best epoch.
-
-    Returns:
-        A dict of numbers; accuracies are shares in [0, 1].
 
     Raises:
         FloatingPointError: If the network's logits are not finite.

@@ -161,16 +161,13 @@ ONE_DEVICE = Devices()
 
 
 def open_devices(spec="auto", sync_batch_norm=False):
-    """Chooses the devices of this process; must be called before TensorFlow computes anything.
+    """Returns the `Devices` of this process; must be called before TensorFlow computes anything.
 
     Args:
         spec: `"auto"`, the first GPU if there is one or else the CPU; `"cpu"`; `"cpu:N"`, the CPU
             as N devices; `"gpu"`, all GPUs; `"gpu:I,J"`, some of them. Where TF_CONFIG names
             several workers, these are the devices of this one.
         sync_batch_norm: as for `Devices`.
-
-    Returns:
-        A `Devices`.
 
     Raises:
         ValueError: If there are no such devices, or TensorFlow is in use already.

@@ -58,21 +58,16 @@ class TeacherLogits:
         """
         ahead = 1 - (-pipeline.lookahead() // self.data.steps_per_epoch)
         end = min(epoch + (ahead if epochs is None else epochs), self.recipe.epochs)
-        for view in sorted({*map(self._view, range(epoch, end))}):
-            self.fill(view)
-
-    def fill(self, view):
-        """Fills one view of the training examples, where it is missing or damaged."""
         batches = functools.partial(
             pipeline.view_batches,
             self.data.dataset.train,
             self.data.train_indices,
             batch_size=EVALUATION_BATCH,
-            view=view,
             augmentation=self.recipe.augmentation,
             view_seed=self.settings.view_seed,
         )
-        return self._ensure(self.store, view, batches)
+        for view in sorted({*map(self._view, range(epoch, end))}):
+            self._ensure(self.store, view, functools.partial(batches, view=view))
 
     def of(self, split, indices=None):
         """Returns the logits of a split's examples under evaluation preprocessing.
@@ -85,13 +80,7 @@ class TeacherLogits:
             float32 array of shape (n, classes).
         """
         indices = np.arange(len(split)) if indices is None else indices
-        batches = functools.partial(
-            pipeline.eval_batches,
-            split,
-            indices,
-            batch_size=EVALUATION_BATCH,
-            augmentation=self.recipe.augmentation,
-        )
+        batches = functools.partial(self.data.evaluation_batches, split, indices)
         if self.cache is None:
             return np.concatenate(list(evaluation.averaged_logits(lambda: self.models, batches)))
         evaluation_only = {"evaluation": self.recipe.augmentation.evaluation_config()}

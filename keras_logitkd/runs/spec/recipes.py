@@ -109,8 +109,7 @@ def recipe_for(name, image_shape):
     if base in RECIPES:
         return RECIPES[base]
     sides = image_shape[:2]
-    small = None not in sides and max(sides) <= LARGEST_SMALL_SIDE
-    if small:
+    if None not in sides and max(sides) <= LARGEST_SMALL_SIDE:
         return SMALL_IMAGES
     is_rgb = image_shape[-1] == 3
     return LARGE_IMAGES if is_rgb else dataclasses.replace(LARGE_IMAGES, mean=None, std=None)
