@@ -9,15 +9,15 @@ from keras_logitkd.networks.endings import ends_in_softmax
 def hard_loss(loss):
     """Returns the hard loss on logits that `compile(loss=...)` names, or raises ValueError."""
     named = {
-        None: keras.losses.SparseCategoricalCrossentropy,
         "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
         "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
     }
-    if loss is None or isinstance(loss, str):
+    loss = "sparse_categorical_crossentropy" if loss is None else loss
+    if isinstance(loss, str):
         if loss not in named:
             raise ValueError(
-                "`loss` must be a keras.losses.Loss on logits or one of "
-                f"{[name for name in named if name]}. Received: loss={loss!r}"
+                f"`loss` must be a keras.losses.Loss on logits or one of {[*named]}. "
+                f"Received: loss={loss!r}"
             )
         return named[loss](from_logits=True)
     if not isinstance(loss, keras.losses.Loss):

@@ -11,7 +11,7 @@ from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.settings import differing_settings
 from keras_logitkd.storage import hashing
-from keras_logitkd.storage.atomic import read_json, replacing, write_json
+from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import SearchSpace
@@ -89,14 +89,9 @@ class Search:
             )
         if previous is None and self.directory.config_file.exists():
             raise ValueError(f"{self.path} holds a run, not a search. Give another name")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
+        with making(self.path, "search"):
             if previous is None:
                 write_json(file, config)
-        except OSError as error:
-            raise ValueError(
-                f"Cannot write the search directory {self.path}: {error.strerror or error}"
-            ) from error
         return read_json(self.path / "best.json")
 
     def run(self, count=1, command=()):
