@@ -58,16 +58,21 @@ class TeacherLogits:
         """
         ahead = 1 - (-pipeline.lookahead() // self.data.steps_per_epoch)
         end = min(epoch + (ahead if epochs is None else epochs), self.recipe.epochs)
+        for view in sorted({*map(self._view, range(epoch, end))}):
+            self.fill(view)
+
+    def fill(self, view):
+        """Fills one view of the training examples, where it is missing or damaged."""
         batches = functools.partial(
             pipeline.view_batches,
             self.data.dataset.train,
             self.data.train_indices,
             batch_size=EVALUATION_BATCH,
+            view=view,
             augmentation=self.recipe.augmentation,
             view_seed=self.settings.view_seed,
         )
-        for view in sorted({*map(self._view, range(epoch, end))}):
-            self._ensure(self.store, view, functools.partial(batches, view=view))
+        return self._ensure(self.store, view, batches)
 
     def of(self, split, indices=None):
         """Returns the logits of a split's examples under evaluation preprocessing.
