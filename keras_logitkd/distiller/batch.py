@@ -40,11 +40,7 @@ class Batch:
 
     @classmethod
     def of(cls, x, y, sample_weight=None):
-        """Returns the batch of what Keras gives: inputs, targets and weights.
-
-        Raises:
-            ValueError: If targets are a dictionary with unknown keys.
-        """
+        """Returns the batch of what Keras gives; ValueError if targets have unknown keys."""
         if isinstance(sample_weight, dict):  # Keras repeats them for each entry of the targets
             sample_weight = next(iter(sample_weight.values()))
         if not isinstance(y, dict):

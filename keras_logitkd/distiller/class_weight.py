@@ -10,11 +10,8 @@ import tensorflow as tf
 def fold_class_weight(arguments):
     """Turns `class_weight` into sample weights where Keras cannot: when targets are a dict.
 
-    Args:
-        arguments: The arguments of `fit` or `train_on_batch` by name; changed in place.
-
-    Raises:
-        ValueError: If there are no labels to weigh.
+    The arguments of `fit` or `train_on_batch`, by name, are changed in place. ValueError says that
+    there are no labels to weigh.
     """
     class_weight = arguments.get("class_weight")
     if class_weight is None:

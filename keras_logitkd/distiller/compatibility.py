@@ -9,15 +9,15 @@ from keras_logitkd.networks.endings import ends_in_softmax
 def hard_loss(loss):
     """Returns the hard loss on logits that `compile(loss=...)` names, or raises ValueError."""
     named = {
-        None: keras.losses.SparseCategoricalCrossentropy,
         "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
         "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
     }
-    if loss is None or isinstance(loss, str):
+    loss = "sparse_categorical_crossentropy" if loss is None else loss
+    if isinstance(loss, str):
         if loss not in named:
             raise ValueError(
-                "`loss` must be a keras.losses.Loss on logits or one of "
-                f"{[name for name in named if name]}. Received: loss={loss!r}"
+                f"`loss` must be a keras.losses.Loss on logits or one of {[*named]}. "
+                f"Received: loss={loss!r}"
             )
         return named[loss](from_logits=True)
     if not isinstance(loss, keras.losses.Loss):
@@ -33,9 +33,7 @@ def hard_loss(loss):
 def distillation_loss(loss, features):
     """Returns the loss that `Distiller(distillation_loss=...)` names, or raises ValueError.
 
-    Args:
-        loss: what `losses.get` reads, or None, which leaves the feature methods alone.
-        features: list of feature methods.
+    It is what `losses.get` reads, or None, which leaves the feature methods alone.
     """
     if loss is None and features:
         return None
@@ -49,14 +47,9 @@ def check_student(student):
     """Raises ValueError where a model cannot be a student: not built, or ending in a softmax."""
     if not isinstance(student, keras.Model):
         raise ValueError(f"`student` must be a keras.Model. Received: student={student!r}")
-    if not student.built:
-        raise ValueError(
-            "`student` must be built: give its first layer an input shape or call it once on a "
-            f"batch. Received: unbuilt model {student.name!r}"
-        )
-    if ends_in_softmax(student):
-        raise ValueError(_softmax_message("student", student))
-    _check_one_output("student", student)
+    _check_logits(
+        "student", student, ": give its first layer an input shape or call it once on a batch"
+    )
 
 
 def check_teacher(teacher, student):
@@ -65,25 +58,27 @@ def check_teacher(teacher, student):
         raise ValueError(
             f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
         )
-    if not teacher.built:
-        raise ValueError(
-            "`teacher` must be built, with its trained weights. Received: unbuilt model "
-            f"{teacher.name!r}"
-        )
-    if ends_in_softmax(teacher):
-        raise ValueError(_softmax_message("teacher", teacher))
-    _check_one_output("teacher", teacher)
-    for what in ("inputs", "outputs"):
+    _check_logits("teacher", teacher, ", with its trained weights")
+    for what, noun in (("inputs", "input shape"), ("outputs", "class count")):
         theirs, ours = _shape(teacher, what), _shape(student, what)
-        if theirs and ours and not _compatible(theirs, ours):
-            noun = "input shape" if what == "inputs" else "class count"
+        if theirs and ours and not compatible(theirs, ours):
             raise ValueError(
                 f"`teacher` and `student` must have the same {noun}. Received: teacher "
                 f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
             )
 
 
-def _check_one_output(role, model):
+def _check_logits(role, model, how_built):
+    """Refuses a model that is not built, ends in a softmax, or has more than one output."""
+    if not model.built:
+        raise ValueError(
+            f"`{role}` must be built{how_built}. Received: unbuilt model {model.name!r}"
+        )
+    if ends_in_softmax(model):
+        raise ValueError(
+            f"`{role}` must return logits, but it ends in a softmax. Pass "
+            f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
+        )
     is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
     if is_known and not returns_one_tensor(model):
         raise ValueError(
@@ -98,20 +93,14 @@ def returns_one_tensor(model):
     return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
 
 
-def _softmax_message(role, model):
-    return (
-        f"`{role}` must return logits, but it ends in a softmax. Pass "
-        f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
-    )
-
-
 def _shape(model, what):
     """Shape without the batch of a model's only input or output; None where unknown."""
     tensors = getattr(model, what, None)
     return tuple(tensors[0].shape[1:]) if tensors and len(tensors) == 1 else None
 
 
-def _compatible(first, second):
+def compatible(first, second):
+    """Whether two shapes may be the same; a None in one of them is any size."""
     return len(first) == len(second) and all(
         a is None or b is None or a == b for a, b in zip(first, second, strict=True)
     )

@@ -6,12 +6,9 @@ import keras
 
 
 def follow_epochs(arguments, loss, methods):
-    """Adds a callback to the arguments of `fit`, in place, that calls `set_epoch`.
+    """Adds a callback to the arguments of `fit`, by name and in place, that calls `set_epoch`.
 
-    Args:
-        arguments: The arguments of `fit` by name.
-        loss: The distillation loss; one without `set_epoch` is left alone.
-        methods: List of feature methods, which are told the number of epochs, too.
+    A loss without one is left alone; feature methods are told the number of epochs, too.
     """
     setters = [
         functools.partial(method.set_epoch, epochs=arguments.get("epochs", 1)) for method in methods
@@ -21,18 +18,14 @@ def follow_epochs(arguments, loss, methods):
     if not setters:
         return
     callbacks = arguments.get("callbacks") or []
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.callbacks.append(_EpochSetter(setters))
-    else:
-        callbacks = [*keras.tree.flatten(callbacks), _EpochSetter(setters)]
-    arguments["callbacks"] = callbacks
 
-
-class _EpochSetter(keras.callbacks.Callback):
-    def __init__(self, setters):
-        super().__init__()
-        self.setters = setters
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for set_epoch in self.setters:
+    def tell(epoch, logs):
+        for set_epoch in setters:
             set_epoch(epoch)
+
+    teller = keras.callbacks.LambdaCallback(on_epoch_begin=tell)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.callbacks.append(teller)
+    else:
+        callbacks = [*keras.tree.flatten(callbacks), teller]
+    arguments["callbacks"] = callbacks

@@ -11,7 +11,7 @@ from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.batch import Batch
 from keras_logitkd.distiller.class_weight import fold_class_weight
 from keras_logitkd.distiller.epochs import follow_epochs
-from keras_logitkd.distiller.terms import FeatureTerm, LogitTerm, total_of
+from keras_logitkd.distiller.terms import feature_term, logit_term, total_of
 from keras_logitkd.features import terms as feature_terms
 from keras_logitkd.networks import replicas
 from keras_logitkd.networks.inference import Ensemble
@@ -223,14 +223,17 @@ class Distiller(keras.Model):
 
     def get_config(self):
         """Returns the constructor's arguments without the teacher, which is never saved."""
-        return {
+        serialize = keras.saving.serialize_keras_object
+        config = {
             "name": self.name,
             "teacher": None,
-            "student": keras.saving.serialize_keras_object(self.student),
-            "distillation_loss": keras.saving.serialize_keras_object(self.distillation_loss),
+            "student": serialize(self.student),
+            "distillation_loss": serialize(self.distillation_loss),
             "alpha": self.alpha,
-            **self._features_config(),
         }
+        if self.features:
+            config |= {"features": [*map(serialize, self.features)], "trains": self.trains}
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -238,12 +241,6 @@ class Distiller(keras.Model):
             config["student"], custom_objects=custom_objects
         )
         return cls(**{**config, "student": student})
-
-    def _features_config(self):
-        if not self.features:
-            return {}
-        features = [keras.saving.serialize_keras_object(method) for method in self.features]
-        return {"features": features, "trains": self.trains}
 
     def _taught(self, x, y, sample_weight=None):
         """The batch with what the teacher says of it."""
@@ -264,8 +261,7 @@ class Distiller(keras.Model):
     def _terms(self, batch, training):
         """The total loss and its parts: scalars, to be summed over the replicas."""
         on_logits = self._logit_terms(batch.teacher_logits is not None or training)
-        groups = (on_logits, [FeatureTerm(method) for method in self.features])
-        total, terms = total_of(groups, batch)
+        total, terms = total_of((on_logits, map(feature_term, self.features)), batch)
         if self.losses:
             penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
             total = total + penalty / replicas.count()
@@ -275,9 +271,9 @@ class Distiller(keras.Model):
         """The terms on logits; without a teacher's an evaluation is by the hard loss."""
         alpha, soft = self.alpha, self.distillation_loss
         hard_weight = 1.0 if soft and not is_taught else 1.0 - alpha
-        terms = [LogitTerm("hard_loss", hard_weight, self.loss, "label", alpha)]
+        terms = [logit_term("hard_loss", hard_weight, self.loss, "label", alpha)]
         if soft and is_taught:
-            terms.append(LogitTerm("distillation_loss", alpha, soft, "teacher_logits", alpha))
+            terms.append(logit_term("distillation_loss", alpha, soft, "teacher_logits", alpha))
         return terms
 
     def _log(self, batch, terms):

@@ -1,14 +1,11 @@
 """The terms of a Distiller's loss: on labels, on the teacher's logits, of feature methods.
 
-A term has a name, a weight, and `value(batch)`: a scalar to be summed over the replicas, or None
-where the batch has not what it is of and it weighs nothing.
+The value of a term is a function of a batch: a scalar to be summed over the replicas, or None where
+the batch has not what it is of and it weighs nothing.
 """
 
-import dataclasses
+import typing
 
-import keras
-
-from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.features.terms import value_of
 
 _NEEDS = {
@@ -18,53 +15,42 @@ _NEEDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class LogitTerm:
-    """A loss of the student's logits and a target.
+class Term(typing.NamedTuple):
+    """A summand of the loss."""
+
+    name: str  # in the logs
+    weight: object  # a number, with 0 the term is logged only, or a variable, which may change
+    value: typing.Callable
+
+
+def logit_term(name, weight, loss, target, alpha):
+    """Returns the `Term` of a loss of the student's logits and a target.
 
     Args:
-        name: in the logs.
-        weight: of the term, a number; at 0 it is logged where the data is there.
+        name, weight: of the term.
         loss: a `keras.losses.Loss`.
         target: of the loss, an attribute of `Batch`: `"label"` or `"teacher_logits"`.
-        alpha: of the distiller, for messages.
+        alpha: of the distiller, for the message of the ValueError where a batch lacks the target.
     """
 
-    name: str
-    weight: float
-    loss: keras.losses.Loss
-    target: str
-    alpha: float
-
-    def value(self, batch):
-        """Returns the reduced loss of a batch, a scalar, or None; raises ValueError."""
-        target = getattr(batch, self.target)
-        if target is not None and batch.student_logits is not None:
-            return self.loss(target, batch.student_logits, batch.sample_weight)
-        if self.weight:
-            raise ValueError(f"With alpha={self.alpha} {_NEEDS[self.target]}")
+    def value(batch):
+        wanted = getattr(batch, target)
+        if wanted is not None and batch.student_logits is not None:
+            return loss(wanted, batch.student_logits, batch.sample_weight)
+        if weight:
+            raise ValueError(f"With alpha={alpha} {_NEEDS[target]}")
         return None
 
+    return Term(name, weight, value)
 
-@dataclasses.dataclass(frozen=True)
-class FeatureTerm:
-    """The term of a feature method."""
 
-    method: FeatureMethod
+def feature_term(method):
+    """Returns the `Term` of a feature method, without a value where features are left out."""
 
-    @property
-    def name(self):
-        """In the logs."""
-        return self.method.name
+    def value(batch):
+        return None if batch.student_taps is None else value_of(method, batch)
 
-    @property
-    def weight(self):
-        """Of the term, a variable: it may change over the epochs."""
-        return self.method.weight
-
-    def value(self, batch):
-        """Returns the term of a batch, a scalar, or None where features are left out."""
-        return None if batch.student_taps is None else value_of(self.method, batch)
+    return Term(method.name, method.weight, value)
 
 
 def total_of(groups, batch):

@@ -6,11 +6,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """What became of a cell that has no result.
-
-    Args:
-        message: one line for people.
-    """
+    """What became of a cell that has no result; the message is one line for people."""
 
     message: str
 

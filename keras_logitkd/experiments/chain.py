@@ -10,22 +10,14 @@ from keras_logitkd.runs.spec.cell import Cell
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A network of a chain and how it is made.
+    """A network of a chain and how it is made."""
 
-    Args:
-        model: zoo name; for the first link also .keras files or several, separated by commas.
-        loss: text of an objective; None for the first link.
-    """
-
-    model: str
-    loss: str | None = None
+    model: str  # zoo name; for the first link also .keras files or several, separated by commas
+    loss: str | None = None  # text of an objective; None for the first link
 
 
 def parse_links(texts):
-    """Reads a chain such as `["wrn-28-4", "wrn-16-4:kl:3", "wrn-16-2:mse"]`.
-
-    Returns:
-        List of `Link`.
+    """Reads a chain such as `["wrn-28-4", "wrn-16-4:kl:3", "wrn-16-2:mse"]`: a list of `Link`s.
 
     Raises:
         ValueError: If there are fewer than two, the first has a loss, or another has none.

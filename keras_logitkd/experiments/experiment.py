@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from keras_logitkd.experiments.statistics import Claim
+from keras_logitkd.experiments.sweep import Entry
 from keras_logitkd.experiments.table_report import TEST_ACCURACY
 
 
@@ -50,15 +51,32 @@ def published(columns, rows):
     }
 
 
-def claims_of(row, pairs):
+def grid(rows, columns, seeds, cell):
+    """Returns the `Entry`s of a table's every row and column, one a seed.
+
+    Args:
+        rows, columns, seeds: sequences.
+        cell: function of (row, column, seed) to a `Cell`.
+    """
+    return [
+        Entry(row, column, cell(row, column, seed))
+        for row in rows
+        for column in columns
+        for seed in seeds
+    ]
+
+
+def claims_of(row, pairs, about=None):
     """Returns `Claim`s on two columns of one row, a list.
 
     Args:
         row: of the table.
         pairs: sequence of (text, the better column, the other), or with the column of the frame
             that is compared as a fourth.
+        about: what stands in brackets behind each text. Defaults to nothing.
     """
-    return [Claim(text, (row, a), (row, b), *value) for text, a, b, *value in pairs]
+    ending = f" ({about})" if about else ""
+    return [Claim(f"{text}{ending}", (row, a), (row, b), *value) for text, a, b, *value in pairs]
 
 
 def student_claims(setup, pairs):

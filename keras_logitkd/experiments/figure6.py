@@ -18,7 +18,7 @@ def claims(setup):
     """Returns what the paper says: small temperatures are best, logits carry the noise over."""
     small, large, found = "kl:0.5", "kl:20", []
     for rate in setup.noise_rates:
-        row, percent = LabelNoise("symmetric", rate).label, f"{100 * rate:g}% wrong labels"
+        row = LabelNoise("symmetric", rate).label
         pairs = [
             ("KL at tau = 0.5 is better than hard labels", small, "ce"),
             ("KL at tau = 0.5 is better than at tau = 20", small, large),
@@ -30,7 +30,7 @@ def claims(setup):
         else:
             pairs.append(("Hard labels are better than MSE", "ce", "mse"))
             pairs.append(("Hard labels are better than KL at tau = inf", "ce", "kl:inf"))
-        found += claims_of(row, [(f"{text} ({percent})", *columns) for text, *columns in pairs])
+        found += claims_of(row, pairs, about=f"{100 * rate:g}% wrong labels")
     return found
 
 

@@ -50,23 +50,13 @@ def experiment(title, columns, measures, pairs, pictures, note=""):
 
 
 def entries(setup, columns):
-    """Returns the cells of Table 2's first student, so that none of them trains twice.
-
-    Args:
-        setup: a `Setup`.
-        columns: those of `table2.COLUMNS` to take.
-    """
+    """Returns the cells of Table 2's first student, so that none of them trains twice."""
     one_student = dataclasses.replace(setup, students=setup.students[:1])
     return [entry for entry in table2.entries(one_student) if entry.column in columns]
 
 
 def study(frame, workspace, draw):
-    """Measures the networks of a sweep and draws them.
-
-    Args:
-        frame: pandas frame of a sweep with at least one finished run.
-        workspace: the `Workspace` of the runs.
-        draw: functions from an `Analysis` to a `Picture`.
+    """Measures and draws the networks of a sweep's frame that has at least one finished run.
 
     Returns:
         (frame, pictures): the frame with a column for each of `HEADINGS`, nan where a run failed or

@@ -35,21 +35,15 @@ def with_fields(setup, fields):
 def reproduce(name, setup, workspace, output, jobs=1, progress=None, command=""):
     """Runs an experiment and writes table.csv, report.md and figure.png, or its own pictures.
 
+    Result and errors are those of `table_report.run`.
+
     Args:
         name: of `registry.EXPERIMENTS`.
         setup: a `Setup`.
         workspace: the `Workspace` of its dataset and of the students' recipe.
         output: directory of the files; it is created.
-        jobs: as for `run_sweep`.
-        progress: the `report` of `run_sweep`.
+        jobs, progress: as for `table_report.run`.
         command: how to run it again, for report.md. Defaults to nothing.
-
-    Returns:
-        A `report.Report`.
-
-    Raises:
-        ValueError: As `run_sweep` does.
-        OSError: If the files cannot be written.
     """
     experiment = registry.get(name)
     published = dataclasses.replace(setup_of(name, "paper"), seeds=setup.seeds)

@@ -70,14 +70,7 @@ class Setup:
         return Cell(model, noise=noise, recipe=recipe)
 
     def cell(self, column, teachers=(), model=None, **fields):
-        """Returns the cell of a column: `"ce"`, or a distillation loss.
-
-        Args:
-            column: `"ce"` or a loss as `losses.get` reads it.
-            teachers: cells or files; on hard labels they do not count.
-            model: zoo name. Defaults to the setup's student.
-            **fields: other fields of the `Cell`.
-        """
+        """Returns `cell_of` these arguments; the model defaults to the setup's student."""
         return cell_of(column, model or self.student, teachers, **fields)
 
 

@@ -1,7 +1,9 @@
 """What runs over several seeds show: means, paired differences, and verdicts on claims.
 
 Every function reads a tidy frame with one row a run: `row` and `column` name the cell of a table,
-`seed` the run in it, and `test_accuracy` is a share in [0, 1], nan where the run failed.
+`seed` the run in it, and `test_accuracy` is a share in [0, 1], nan where the run failed. `value` is
+the column that is looked at. ValueError says that a frame lacks a column, or that a cell has two
+finished runs of one seed.
 """
 
 import dataclasses
@@ -62,9 +64,7 @@ class Verdict:
     difference: Difference
 
     def sentence(self):
-        """Returns one line of Markdown with the difference and its interval, of accuracies in
-        percentage points.
-        """
+        """Returns a line of Markdown: difference and interval, accuracies in percentage points."""
         line = f"- **{self.outcome}**: {self.claim.text}"
         if not self.difference.n:
             return line
@@ -79,17 +79,10 @@ class Verdict:
 def summarize(frame, value="test_accuracy"):
     """Summarises each cell over its seeds; failed runs (nan) do not count.
 
-    Args:
-        frame: a pandas frame, see the top of this file.
-        value: the column to summarise. Defaults to "test_accuracy".
-
     Returns:
         Frame indexed by (row, column) in order of first appearance, with the columns mean, std
         (of the sample, ddof = 1: nan for a single run) and n. A cell without any finished run is
         there too: mean nan, n = 0.
-
-    Raises:
-        ValueError: if `frame` lacks a column, or a cell has two finished runs of one seed.
     """
     _finished(frame, value)
     grouped = frame.groupby(["row", "column"], sort=False, dropna=False)[value]
@@ -97,28 +90,17 @@ def summarize(frame, value="test_accuracy"):
 
 
 def paired_difference(frame, first, second, value="test_accuracy"):
-    """Compares two cells over the seeds that both have.
-
-    Args:
-        frame: a pandas frame, see the top of this file.
-        first: (row, column) of a cell.
-        second: (row, column) of the cell to subtract.
-        value: the column to compare. Defaults to "test_accuracy".
+    """Compares two cells, each (row, column), over the seeds that both have.
 
     Returns:
         The `Difference` first minus second, in the unit of `value`, with n = 0 where no seed is
         common.
-
-    Raises:
-        ValueError: if `frame` lacks a column, or a cell has two finished runs of one seed.
     """
     finished = _finished(frame, value)
     one, other = (_by_seed(finished, cell, value) for cell in (first, second))
     values = (one - other).dropna().sort_index().to_numpy(np.float64)
-    n = len(values)
-    mean, half_width = math.nan, math.inf
-    if n:
-        mean = float(np.mean(values))
+    n, half_width = len(values), math.inf
+    mean = float(np.mean(values)) if n else math.nan
     if n > 1:
         quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
         half_width = float(quantile * np.std(values, ddof=1) / math.sqrt(n))
@@ -126,18 +108,11 @@ def paired_difference(frame, first, second, value="test_accuracy"):
 
 
 def judge(claim, frame):
-    """Decides a claim by the 95% interval of the paired difference.
-
-    Args:
-        claim: a `Claim`.
-        frame: a pandas frame, see the top of this file.
+    """Decides a `Claim` by the 95% interval of the paired difference.
 
     Returns:
         A `Verdict`: "held" if the whole interval lies above 0, "did not hold" if it lies wholly
         below, "not run" if one of the cells has no finished run, else "not decidable at n = N".
-
-    Raises:
-        ValueError: if `frame` lacks a column, or a cell has two finished runs of one seed.
     """
     difference = paired_difference(frame, claim.first, claim.second, claim.value)
     finished = _finished(frame, claim.value)
@@ -184,7 +159,7 @@ def to_markdown(summary, paper=None, factor=100.0):
 
 
 def _finished(frame, value):
-    """Returns the rows of finished runs, of which a cell may have one a seed."""
+    """The rows of finished runs, of which a cell may have one a seed."""
     needed = ["row", "column", "seed", value]
     if not set(needed) <= set(frame.columns):
         raise ValueError(

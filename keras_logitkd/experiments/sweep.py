@@ -16,29 +16,13 @@ _log = logging.getLogger(__name__)
 
 # What of a run's result is a column; missing ones are empty.
 RESULTS = (
-    "test_accuracy",
-    "validation_accuracy",
-    "train_accuracy",
-    "test_agreement",
-    "teacher_test_accuracy",
-    "train_clean_accuracy",
-    "flipped_clean_accuracy",
-    "memorisation",
-    "seconds",
+    *("test_accuracy", "validation_accuracy", "train_accuracy", "test_agreement"),
+    *("teacher_test_accuracy", "train_clean_accuracy", "flipped_clean_accuracy"),
+    *("memorisation", "seconds"),
 )
 COLUMNS = (
-    "row",
-    "column",
-    "seed",
-    "model",
-    "teacher",
-    "loss",
-    "alpha",
-    "noise",
-    "epochs",
-    *RESULTS,
-    "run",
-    "error",
+    *("row", "column", "seed", "model", "teacher", "loss", "alpha", "noise", "epochs"),
+    *(*RESULTS, "run", "error"),
 )
 
 
@@ -60,14 +44,7 @@ class Entry:
 def check_sweep(entries, workspace, jobs=1):
     """Refuses a sweep that could not run to its table, before anything is trained or written.
 
-    Args:
-        entries, workspace, jobs: as for `run_sweep`.
-
-    Returns:
-        The entries with settled cells, for `run_checked`.
-
-    Raises:
-        ValueError: As `run_sweep` does.
+    Arguments and errors are those of `run_sweep`. Returns the entries with settled cells.
     """
     if not entries:
         raise ValueError("A sweep must have at least one cell. Received: none")

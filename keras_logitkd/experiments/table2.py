@@ -1,9 +1,17 @@
 """Table 2: hard labels, KL at several temperatures and MSE, for several students of one teacher."""
 
-from keras_logitkd.experiments.experiment import Experiment, claims_of, published
-from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.experiments.experiment import Experiment, claims_of, grid, published
 
 COLUMNS = ("ce", "kl:1", "kl:3", "kl:5", "kl:20", "kl:inf", "mse")
+# MSE is best, and large temperatures help KL.
+_CLAIMS = (
+    ("MSE is better than hard labels", "mse", "ce"),
+    ("MSE is better than KL at tau = 1", "mse", "kl:1"),
+    ("MSE is better than KL at tau = 3", "mse", "kl:3"),
+    ("MSE is better than KL at tau = 20", "mse", "kl:20"),
+    ("MSE is better than KL at tau = inf", "mse", "kl:inf"),
+    ("KL at tau = 20 is better than at tau = 1", "kl:20", "kl:1"),
+)
 # Kim et al., IJCAI 2021, Table 2: CIFAR-100, one teacher wrn-28-4, alpha = 1.
 _PAPER = {
     "wrn-16-2": (72.68, 72.90, 74.24, 74.88, 75.15, 75.51, 75.54),
@@ -16,29 +24,19 @@ _PAPER = {
 
 def entries(setup):
     """Returns the cells: every student by every objective."""
-    teacher = setup.taught()
-    return [
-        Entry(student, column, setup.cell(column, [teacher], student, seed=seed))
-        for student in setup.students
-        for column in COLUMNS
-        for seed in setup.seeds
-    ]
+    teachers = [setup.taught()]
+    return grid(
+        setup.students,
+        COLUMNS,
+        setup.seeds,
+        lambda student, column, seed: setup.cell(column, teachers, student, seed=seed),
+    )
 
 
 def claims(setup):
-    """Returns what the paper says of the table: MSE is best, and large temperatures help KL."""
-    pairs = [
-        ("MSE is better than hard labels", "mse", "ce"),
-        ("MSE is better than KL at tau = 1", "mse", "kl:1"),
-        ("MSE is better than KL at tau = 3", "mse", "kl:3"),
-        ("MSE is better than KL at tau = 20", "mse", "kl:20"),
-        ("MSE is better than KL at tau = inf", "mse", "kl:inf"),
-        ("KL at tau = 20 is better than at tau = 1", "kl:20", "kl:1"),
-    ]
+    """Returns what the paper says: `_CLAIMS` of every student."""
     return [
-        claim
-        for student in setup.students
-        for claim in claims_of(student, [(f"{text} ({student})", *pair) for text, *pair in pairs])
+        claim for student in setup.students for claim in claims_of(student, _CLAIMS, about=student)
     ]
 
 

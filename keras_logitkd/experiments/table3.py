@@ -1,7 +1,8 @@
 """Table 3: matching logits beside matching features, boundaries, attention and gradients."""
 
-from keras_logitkd.experiments.experiment import Experiment, claims_of, published
-from keras_logitkd.experiments.sweep import Entry
+import functools
+
+from keras_logitkd.experiments.experiment import Experiment, claims_of, grid, published
 from keras_logitkd.experiments.table_report import TEST_ACCURACY
 
 SKD = "skd (alpha 0.1, tau 5)"
@@ -26,22 +27,16 @@ _PAPER = {
 
 def entries(setup):
     """Returns the cells: every student by every method."""
-    return [
-        Entry(student, column, _cell(setup, student, column, seed))
-        for student in students(setup)
-        for column in COLUMNS
-        for seed in setup.seeds
-    ]
+    return grid(students(setup), COLUMNS, setup.seeds, functools.partial(_cell, setup))
 
 
 def claims(setup):
     """Returns what the paper says: MSE is as good as every other method or better."""
-    found = []
-    for student in students(setup):
-        pairs = [("Standard distillation is better than hard labels", SKD, "baseline")]
-        pairs += [(f"MSE equals or beats {column}", "mse", column) for column in COLUMNS[:-1]]
-        found += claims_of(student, [(f"{text} ({student})", *pair) for text, *pair in pairs])
-    return found
+    pairs = [("Standard distillation is better than hard labels", SKD, "baseline")]
+    pairs += [(f"MSE equals or beats {column}", "mse", column) for column in COLUMNS[:-1]]
+    return [
+        claim for student in students(setup) for claim in claims_of(student, pairs, about=student)
+    ]
 
 
 def students(setup):

@@ -2,8 +2,7 @@
 
 import functools
 
-from keras_logitkd.experiments.experiment import Experiment, published, student_claims
-from keras_logitkd.experiments.sweep import Entry
+from keras_logitkd.experiments.experiment import Experiment, grid, published, student_claims
 
 COLUMNS = ("kl:0.1", "kl:0.5", "kl:1", "kl:5", "kl:20", "kl:inf", "mse")
 # Matching labels is better than matching logits.
@@ -20,12 +19,13 @@ _PAPER = {"wrn-16-2": (51.64, 52.07, 51.36, 50.11, 49.69, 49.46, 49.20)}
 
 def entries(setup):
     """Returns the cells: one student by every objective, from a teacher of few epochs."""
-    teacher = setup.taught(epochs=setup.poor_epochs)
-    return [
-        Entry(setup.student, column, setup.cell(column, [teacher], seed=seed))
-        for column in COLUMNS
-        for seed in setup.seeds
-    ]
+    teachers = [setup.taught(epochs=setup.poor_epochs)]
+    return grid(
+        [setup.student],
+        COLUMNS,
+        setup.seeds,
+        lambda student, column, seed: setup.cell(column, teachers, seed=seed),
+    )
 
 
 EXPERIMENT = Experiment(

@@ -12,7 +12,7 @@ from keras_logitkd.analysis import plots
 from keras_logitkd.analysis.picture import Picture
 from keras_logitkd.experiments.statistics import judge, summarize, to_markdown
 from keras_logitkd.experiments.sweep import check_sweep, run_checked
-from keras_logitkd.runs.versions import installed_versions
+from keras_logitkd.runs.final_numbers import installed_versions
 from keras_logitkd.storage.atomic import replacing, write_json
 
 SWEEP_FILE = "sweep.json"
@@ -66,16 +66,13 @@ class Story:
 
 
 def run(story, entries, workspace, output, jobs=1, progress=None):
-    """Runs the cells of a table and writes the report on them.
+    """Runs the cells of a table, writes the report on them, and returns the `Report`.
 
     Args:
         story: a `Story`.
         entries, workspace, jobs: as for `run_sweep`.
         output: directory of the files; it is created.
         progress: the `report` of `run_sweep`.
-
-    Returns:
-        A `Report`.
 
     Raises:
         ValueError: As `run_sweep` does, before anything is written.
@@ -89,16 +86,13 @@ def run(story, entries, workspace, output, jobs=1, progress=None):
 
 
 def write(story, frame, output, runs_dir="runs"):
-    """Writes a report.
+    """Writes a report and returns the `Report`.
 
     Args:
         story: a `Story`.
         frame: what `run_sweep` returned.
         output: directory, created if need be; files of an earlier report in it are replaced.
         runs_dir: where the runs of the frame are, for sweep.json. Defaults to "runs".
-
-    Returns:
-        A `Report`.
     """
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -156,11 +150,10 @@ def _verdict(verdict):
 
 
 def _means(title, frame, summary):
-    taught = frame[(frame["teacher"] != "") & (frame["noise"] == "")]
-    taught = taught.dropna(subset="teacher_test_accuracy")
-    accuracies = taught.groupby("teacher", sort=False)["teacher_test_accuracy"].unique()
     reference = {
-        f"teacher {name}": shares[0] for name, shares in accuracies.items() if len(shares) == 1
+        f"teacher {name}": shares[0]
+        for (name, noise), shares in _teacher_accuracies(frame)
+        if not noise and len(shares) == 1
     }
     return plots.bars(summary, title, reference=reference, runs=frame)
 
@@ -190,10 +183,15 @@ def _markdown(story, frame, verdicts, pictures):
 
 def _teachers(frame):
     """A line for each teacher with its test accuracy, which is that of one run."""
-    taught = frame[frame["teacher"] != ""].dropna(subset="teacher_test_accuracy")
-    found = taught.groupby(["teacher", "noise"], sort=False)["teacher_test_accuracy"].unique()
     return [
         f"- teacher {teacher}{f' ({noise})' if noise else ''}: "
         f"{', '.join(f'{100 * share:.2f}%' for share in shares)} on the test set"
-        for (teacher, noise), shares in found.items()
+        for (teacher, noise), shares in _teacher_accuracies(frame)
     ]
+
+
+def _teacher_accuracies(frame):
+    """Pairs of (teacher, noise) and the different accuracies on the test set."""
+    taught = frame[frame["teacher"] != ""].dropna(subset="teacher_test_accuracy")
+    found = taught.groupby(["teacher", "noise"], sort=False)["teacher_test_accuracy"].unique()
+    return found.items()

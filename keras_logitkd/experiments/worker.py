@@ -30,13 +30,21 @@ def main():
 
 
 def _answer(messages, answers):
+    # Imported here: what TensorFlow says while it loads belongs after the redirection above.
+    from keras_logitkd.experiments.cell_order import Failure
+    from keras_logitkd.experiments.sweep import run_cell
+    from keras_logitkd.runs.spec.cell import Cell
+    from keras_logitkd.runs.workspace import Workspace
+
     workspace = None
     while True:
-        message = messages.get()
+        message, answer = messages.get(), {}
         if "workspace" in message:
-            workspace, answer = _open(message["workspace"]), {}
+            workspace = Workspace.from_config(message["workspace"])
         else:
-            answer = _run(workspace, message["cell"])
+            outcome = run_cell(workspace, Cell.from_config(message["cell"]))
+            failed = isinstance(outcome, Failure)
+            answer = {"failure": outcome.message} if failed else {"result": outcome}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -46,24 +54,6 @@ def _read(messages):
     for line in sys.stdin:
         messages.put(json.loads(line))
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _open(config):
-    # Imported here: what TensorFlow says while it loads belongs after the redirection above.
-    from keras_logitkd.runs.workspace import Workspace
-
-    return Workspace.from_config(config)
-
-
-def _run(workspace, config):
-    from keras_logitkd.experiments.cell_order import Failure
-    from keras_logitkd.experiments.sweep import run_cell
-    from keras_logitkd.runs.spec.cell import Cell
-
-    outcome = run_cell(workspace, Cell.from_config(config))
-    if isinstance(outcome, Failure):
-        return {"failure": outcome.message}
-    return {"result": outcome}
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def launch(command, workers):
 
 
 _PASSED = (signal.SIGINT, signal.SIGTERM)
+_ADVICE = "Run it again with --resume to go on"
 
 
 class _Team:
@@ -112,33 +113,27 @@ class _Team:
             self._processes.append(launcher.Child(command, variables, log))
 
     def wait(self):
-        chief = self._processes[0]
+        chief, *others = self._processes
         while (code := chief.poll()) is None:
-            for rank, process in enumerate(self._processes[1:], start=1):
-                if process.poll():
-                    raise self._lost(rank)
+            self._check(others)
             time.sleep(0.1)
         if code == LOST:
-            ended = [
-                rank for rank, process in enumerate(self._processes) if rank and process.poll()
-            ]
-            raise self._lost(*ended[:1])
+            self._check(others)
+            raise WorkerLostError(f"A worker was lost. {_ADVICE}")
         if code < 0:
             raise WorkerLostError(
-                f"The chief of {len(self._processes)} workers ended with "
-                f"{chief.ending}; the others were ended, too. "
-                "Run it again with --resume to go on"
+                f"The chief of {len(self._processes)} workers ended with {chief.ending}; the "
+                f"others were ended, too. {_ADVICE}"
             )
         return code
 
-    def _lost(self, rank=None):
-        if rank is None:
-            return WorkerLostError("A worker was lost. Run it again with --resume to go on")
-        return WorkerLostError(
-            f"Worker {rank} of {len(self._processes)} ended with "
-            f"{self._processes[rank].ending}; the others were ended, too. "
-            f"Run it again with --resume to go on. It last said: {self._processes[rank].said}"
-        )
+    def _check(self, others):
+        for rank, process in enumerate(others, start=1):
+            if process.poll():
+                raise WorkerLostError(
+                    f"Worker {rank} of {len(self._processes)} ended with {process.ending}; the "
+                    f"others were ended, too. {_ADVICE}. It last said: {process.said}"
+                )
 
     def signal(self, number, frame):
         self._processes[0].send_signal(number)

@@ -90,11 +90,7 @@ def requested():
 
 
 def check(place=""):
-    """Raises `Interrupted` if a signal is waiting.
-
-    Args:
-        place: what is done, for people.
-    """
+    """Raises `Interrupted` if a signal is waiting; `place` says for people what is done."""
     if requested():
         raise Interrupted(_State.received, place)
 

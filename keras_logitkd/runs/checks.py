@@ -7,11 +7,7 @@ from keras_logitkd.runs.inputs.noisy_labels import NoisyLabels
 
 
 def check_cells(cells, workspace):
-    """Refuses cells that do not fit the data.
-
-    Args:
-        cells: list of settled `Cell`s.
-        workspace: the `Workspace` where they would run.
+    """Refuses settled cells that do not fit the data of a `Workspace`.
 
     Raises:
         ValueError: If a recipe asks for more examples than there are, its mean is of other

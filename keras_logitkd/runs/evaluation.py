@@ -6,11 +6,7 @@ ECE_BINS = 15
 
 
 def predict(model, batches):
-    """Runs a model over a dataset of records.
-
-    Args:
-        model: a `keras.Model` from raw pixels to logits.
-        batches: a dataset as `keras_logitkd.data.pipeline.eval_batches` returns it.
+    """Runs a model from raw pixels to logits over a dataset of records, see `data.pipeline`.
 
     Returns:
         (logits, labels): float32 of shape (examples, classes), int32 of shape (examples,).
@@ -37,13 +33,16 @@ def averaged_logits(teachers, batches):
 
 def classification_metrics(logits, labels):
     """Returns accuracy, loss (nats) and ECE of logits (n, classes) for labels (n,), as floats."""
-    probabilities = softmax(logits)
-    log_likelihood = log_softmax(logits)[np.arange(len(labels)), labels]
     return {
-        "accuracy": float(np.mean(logits.argmax(axis=-1) == labels)),
-        "loss": float(-np.mean(log_likelihood)),
-        "ece": expected_calibration_error(probabilities, labels),
+        "accuracy": accuracy(logits, labels),
+        "loss": float(-np.mean(log_softmax(logits)[np.arange(len(labels)), labels])),
+        "ece": expected_calibration_error(softmax(logits), labels),
     }
+
+
+def accuracy(logits, labels):
+    """Returns the share of examples whose label (n,) is the argmax of their logits (n, classes)."""
+    return float(np.mean(logits.argmax(axis=-1) == labels))
 
 
 def agreement(first, second):
@@ -62,19 +61,14 @@ def expected_calibration_error(probabilities, labels, bins=ECE_BINS):
     Returns:
         A float in [0, 1]. Source: Guo et al., ICML 2017.
     """
-    counts, confidence, correct = reliability_bins(probabilities, labels, bins)
-    return calibration_error(counts, confidence, correct)
+    return calibration_error(*reliability_bins(probabilities, labels, bins))
 
 
 def reliability_bins(probabilities, labels, bins=ECE_BINS):
-    """Returns what each equal-width bin (low, high] of the confidence holds.
+    """Returns what each bin (low, high] holds. Arguments: as for `expected_calibration_error`.
 
-    Args:
-        probabilities, labels, bins: as for `expected_calibration_error`.
-
-    Returns:
-        float64 array of shape (3, bins): examples, sum of their confidences, correct ones. Those
-        of two sets of examples add up to those of both.
+    It is a float64 array of shape (3, bins): examples, sum of their confidences, correct ones.
+    Those of two sets of examples add up to those of both.
     """
     confidence = probabilities.max(axis=-1)
     correct = probabilities.argmax(axis=-1) == labels

@@ -41,14 +41,12 @@ def named(path, batch_size):
     """
     try:
         yield
-    except StorageError:
-        raise
     except OSError as error:
         ours = error.filename is not None and path in pathlib.Path(error.filename).parents
-        if ours or error.errno in _FULL:
-            place = error.filename or "The logit cache or the run directory"
-            raise StorageError(f"{place} cannot be written: {error.strerror}") from error
-        raise
+        if isinstance(error, StorageError) or not (ours or error.errno in _FULL):
+            raise
+        place = error.filename or "The logit cache or the run directory"
+        raise StorageError(f"{place} cannot be written: {error.strerror}") from error
     except (MemoryError, tf.errors.OpError) as error:
         if (better := explained(error, batch_size)) is None:
             raise

@@ -1,13 +1,20 @@
-"""The final numbers of a run: the test set is read here, once, and nowhere else."""
+"""The final numbers of a run, and what they were made with.
+
+The test set is read here, once, and nowhere else.
+"""
+
+import importlib.metadata
 
 import numpy as np
 
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs.models import count_parameters
 
+_PACKAGES = ("keras-logitkd", "keras", "tensorflow", "numpy")
+
 
 def final_numbers(network, data, logits, checkpointer):
-    """Returns what result.json says of a trained network.
+    """Returns what result.json says of a trained network, a dict; accuracies are in [0, 1].
 
     Args:
         network: the trained `keras.Model`; where something is held out it has the weights of the
@@ -15,9 +22,6 @@ def final_numbers(network, data, logits, checkpointer):
         data: the `RunData`.
         logits: the `TeacherLogits`, or None on hard labels.
         checkpointer: the `Checkpointer` of the training, with its rows and its best epoch.
-
-    Returns:
-        A dict of numbers; accuracies are shares in [0, 1].
 
     Raises:
         FloatingPointError: If the network's logits are not finite.
@@ -34,7 +38,7 @@ def final_numbers(network, data, logits, checkpointer):
     result["train_loss"], result["train_accuracy"] = last["loss"], last["accuracy"]
     if logits is not None:
         teacher_logits = logits.of(dataset.test)
-        result["teacher_test_accuracy"] = _accuracy(teacher_logits, labels)
+        result["teacher_test_accuracy"] = evaluation.accuracy(teacher_logits, labels)
         result["test_agreement"] = evaluation.agreement(test_logits, teacher_logits)
     if data.noisy is not None:
         trained_on = data.evaluation_batches(dataset.train, data.train_indices)
@@ -42,8 +46,7 @@ def final_numbers(network, data, logits, checkpointer):
     if checkpointer.best is not None:
         result["validation_accuracy"] = last["val_accuracy"]
         checkpointer.load_best(network)
-        best_logits, _ = evaluation.predict(network, batches)
-        accuracy = _accuracy(best_logits, labels)
+        accuracy = evaluation.accuracy(*evaluation.predict(network, batches))
         result["best_by_validation"] = {**checkpointer.best, "test_accuracy": accuracy}
     result["parameters"] = count_parameters(network)
     result["epochs"] = data.recipe.epochs
@@ -51,5 +54,6 @@ def final_numbers(network, data, logits, checkpointer):
     return result
 
 
-def _accuracy(logits, labels):
-    return float(np.mean(logits.argmax(axis=-1) == labels))
+def installed_versions():
+    """Returns a dict of the packages that numbers depend on to their versions."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}

@@ -15,16 +15,15 @@ from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
 from keras_logitkd.runs.checkpointing.guards import StopAtNonFinite
 from keras_logitkd.runs.directory.run_directory import RunDirectory
-from keras_logitkd.runs.final_numbers import final_numbers
+from keras_logitkd.runs.final_numbers import final_numbers, installed_versions
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
-from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, ViewFiller
+from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, view_filler
 from keras_logitkd.runs.learning_rate import LearningRateDrops, make_optimizer
 from keras_logitkd.runs.run_stages import WholeRun, run_stages
 from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
 from keras_logitkd.runs.stretches import fit_from
 from keras_logitkd.runs.tensorboard import EventWriter
-from keras_logitkd.runs.versions import installed_versions
 from keras_logitkd.storage.atomic import replacing
 
 _log = logging.getLogger(__name__)
@@ -160,14 +159,7 @@ class Job:
 
 
 class Training:
-    """The parts of one run that is not finished yet.
-
-    Args:
-        job: a `Job`.
-
-    Raises:
-        ValueError: If the settings do not fit the data.
-    """
+    """The parts of a `Job` that is not finished yet; ValueError if its settings do not fit."""
 
     def __init__(self, job):
         workspace, self.settings = job.workspace, job.settings
@@ -226,7 +218,7 @@ class Training:
         started = time.monotonic()
         for stage in self.stages:
             if stage.start(position) is not None:
-                whole.stage = stage
+                whole.enter(stage)
                 self._train_stage(whole, position, epochs if stage.is_main else stage.recipe.epochs)
         seconds = self.checkpointer.seconds_before + time.monotonic() - started
         if self.devices.task:
@@ -257,7 +249,7 @@ class Training:
             places = (store, epoch, step, stage.recipe.epochs, stage.stage.needs_indices)
             return self.devices.batches(functools.partial(self.data.train_batches, *places))
 
-        filler = [] if store is None else [ViewFiller(self.logits, self.devices)]
+        filler = [] if store is None else [view_filler(self.logits, self.devices)]
         with interrupts.handling(), interrupts.finishing():
             fit_from(
                 distiller,
@@ -273,7 +265,7 @@ class Training:
     def _compiled(self, stage, store):
         """The stage's compiled distiller, its optimizer built."""
         online = self.logits is not None and store is None
-        teachers = self.logits.models() if online else None
+        teachers = self.logits.models if online else None
         with self.devices.scope():
             distiller = Distiller.for_stage(stage.stage, teachers, self.network)
             accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
@@ -288,9 +280,8 @@ class Training:
 
     def _store_of(self, stage):
         """The store that a stage reads its teachers' logits from, or None."""
-        if self.logits is None:
-            return None
-        return None if stage.stage.needs_teacher else self.logits.store
+        is_stored = self.logits is not None and not stage.stage.needs_teacher
+        return self.logits.store if is_stored else None
 
     @property
     def stored(self):

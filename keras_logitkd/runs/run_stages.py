@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import keras
-
 from keras_logitkd.features import Objective
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.runs.spec.recipes import Recipe
+from keras_logitkd.runs.stretches import OneTraining
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +27,7 @@ class RunStage:
     def start(self, position):
         """Returns the (epoch, step) of this stage where a run goes on, or None if it is over.
 
-        Args:
-            position: (epoch, step) of the run. The end of a stage belongs to it: its distiller
-                wrote what is found there.
+        `position` is that of the run. The end of a stage belongs to it: its distiller wrote that.
         """
         epoch, step = position[0] - self.first_epoch, position[1]
         if epoch > self.recipe.epochs or (epoch == self.recipe.epochs and step):
@@ -44,12 +41,9 @@ class RunStage:
 
 
 def run_stages(settings):
-    """Returns the `RunStage`s of a run, a list.
+    """Returns the `RunStage`s of a run of these `RunSettings`, a list.
 
     The main stage has the epochs of the recipe; those of the stages before it are added to them.
-
-    Args:
-        settings: a `RunSettings`.
     """
     recipe = settings.recipe
     if settings.loss is None:
@@ -68,61 +62,27 @@ def run_stages(settings):
     return found
 
 
-class WholeRun(keras.callbacks.Callback):
+class WholeRun(OneTraining):
     """Callbacks to which the stages of a run are one training, with epochs that go on.
 
     Args:
         callbacks: list of `keras.callbacks.Callback`.
         epochs: of all stages together.
-
-    Attributes:
-        stage: the `RunStage` that trains now.
     """
 
     def __init__(self, callbacks, epochs):
-        super().__init__()
-        self.callbacks = list(callbacks)
-        self.epochs = epochs
-        self.stage = None
-        self._has_begun = False
+        self.epochs, self.stage = epochs, None
+        super().__init__(callbacks)
+
+    def enter(self, stage):
+        """Says which `RunStage` trains from now on."""
+        self.stage, self.is_last = stage, stage.is_main
 
     def set_params(self, params):
-        super().set_params(params)
-        for callback in self.callbacks:
-            callback.set_params({**params, "epochs": self.epochs})
-
-    def set_model(self, model):
-        super().set_model(model)
-        for callback in self.callbacks:
-            callback.set_model(model)
-
-    def on_train_begin(self, logs=None):
-        if not self._has_begun:
-            self._tell("on_train_begin", logs)
-        self._has_begun = True
-
-    def on_train_end(self, logs=None):
-        if self.stage.is_main:
-            self._tell("on_train_end", logs)
+        super().set_params({**params, "epochs": self.epochs})
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._tell("on_epoch_begin", epoch + self.stage.first_epoch, logs)
+        super().on_epoch_begin(epoch + self.stage.first_epoch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._tell("on_epoch_end", epoch + self.stage.first_epoch, logs)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._tell("on_train_batch_begin", batch, logs)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._tell("on_train_batch_end", batch, logs)
-
-    def on_test_begin(self, logs=None):
-        self._tell("on_test_begin", logs)
-
-    def on_test_end(self, logs=None):
-        self._tell("on_test_end", logs)
-
-    def _tell(self, event, *arguments):
-        for callback in self.callbacks:
-            getattr(callback, event)(*arguments)
+        super().on_epoch_end(epoch + self.stage.first_epoch, logs)

@@ -19,7 +19,7 @@ def fit_from(model, position, epochs, steps, batches, callbacks, **validation):
         **validation: `validation_data`, which each epoch ends with, and `validation_steps`.
     """
     epoch, step = position
-    once = _OneTraining(callbacks, model=model, epochs=epochs, steps=steps)
+    once = OneTraining(callbacks, add_history=True, model=model, epochs=epochs, steps=steps)
     arguments = {"callbacks": once, "shuffle": False, "verbose": 0, **validation}
     if step:
         once.skipped, once.is_last = step, epoch + 1 >= epochs
@@ -33,16 +33,11 @@ def fit_from(model, position, epochs, steps, batches, callbacks, **validation):
         epoch += 1
     if not once.is_last:
         once.skipped, once.is_last = 0, True
-        model.fit(
-            batches(epoch, 0),
-            initial_epoch=epoch,
-            epochs=epochs,
-            steps_per_epoch=steps,
-            **arguments,
-        )
+        data, arguments["steps_per_epoch"] = batches(epoch, 0), steps
+        model.fit(data, initial_epoch=epoch, epochs=epochs, **arguments)
 
 
-class _OneTraining(keras.callbacks.CallbackList):
+class OneTraining(keras.callbacks.CallbackList):
     """Callbacks to which several calls of `fit` are one training.
 
     Attributes:
@@ -51,7 +46,7 @@ class _OneTraining(keras.callbacks.CallbackList):
     """
 
     def __init__(self, callbacks, **arguments):
-        super().__init__(callbacks, add_history=True, **arguments)
+        super().__init__(callbacks, **arguments)
         self.skipped, self.is_last = 0, False
         self._has_begun = False
 

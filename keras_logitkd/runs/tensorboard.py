@@ -63,13 +63,10 @@ class EventWriter(keras.callbacks.Callback):
 
 
 def hyperparameters(settings):
-    """Returns what runs may differ in, a dict of bool, int, float and str.
+    """Returns what the settings of runs may differ in, a dict of bool, int, float and str.
 
     What a run does not have is left out; a tuple is text. `temperature` is the finite one of the
     loss, if it has one.
-
-    Args:
-        settings: a `RunSettings`.
     """
     config = settings.to_config()
     values = {name: config[name] for name in config if name not in _NO_HYPERPARAMETERS}

@@ -1,6 +1,7 @@
 """Training and distilling: what the runs of one job share, and how they depend."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 
@@ -21,17 +22,11 @@ from keras_logitkd.runs.spec.settings import RunSettings
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run that is done.
-
-    Args:
-        directory: its `RunDirectory`.
-        result: the final numbers, as in result.json.
-        teachers: its `Teacher`s; none on hard labels.
-    """
+    """A run that is done."""
 
     directory: RunDirectory
-    result: dict
-    teachers: tuple = ()
+    result: dict  # the final numbers, as in result.json
+    teachers: tuple = ()  # `Teacher`s; none on hard labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,16 +97,13 @@ class Workspace:
         )
 
     def run(self, cell, name=None, wait=False):
-        """Trains a cell, its teachers first where they are not there yet, or finds it finished.
+        """Returns the `Run` of a cell: found, or trained after the teachers that are not there yet.
 
         Args:
             cell: a `Cell`.
             name: of the run directory. Defaults to one made from the settings.
             wait: whether to wait for another process that trains this run. Defaults to False: it
                 is an error. Teachers are always waited for.
-
-        Returns:
-            A `Run`.
 
         Raises:
             ValueError: As `Job.run` and `teachers.from_file` do.
@@ -131,7 +123,7 @@ class Workspace:
         return self.run(Cell(model, seed=self.seed, views=self.views), name)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
-        """Distils into a zoo model; a teacher by name is trained first where it is not yet.
+        """Returns the `Run` of a student; a teacher by name is trained first where it is not yet.
 
         Args:
             student: zoo name.
@@ -140,9 +132,6 @@ class Workspace:
             alpha: weight of the distillation loss. Defaults to 1.
             name: of the run directory. Defaults to one made from the settings.
             teacher_epochs: epochs of a teacher by name. Defaults to its recipe's.
-
-        Returns:
-            A `Run`.
 
         Raises:
             ValueError: As `run` does, and if a name is neither a model nor a file.
@@ -177,14 +166,11 @@ class Workspace:
         return logits.store
 
     def teachers_named(self, spec=None, epochs=None):
-        """Returns the cells and files that a specification of teachers names.
+        """Returns the cells and files that are named, a tuple as the `teachers` of a `Cell`.
 
         Args:
             spec: zoo names and .keras files, separated by commas. Defaults to the recipe's teacher.
             epochs: of a teacher by name. Defaults to its recipe's.
-
-        Returns:
-            A tuple, as the `teachers` of a `Cell`.
 
         Raises:
             ValueError: If a name is neither a model nor a file.
@@ -203,12 +189,7 @@ class Workspace:
         return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
 
     def settings(self, cell, teachers=()):
-        """Returns the `RunSettings` of a cell.
-
-        Args:
-            cell: a `Cell`.
-            teachers: its `Teacher`s.
-        """
+        """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
         shared = {field.name: getattr(cell, field.name) for field in dataclasses.fields(Cell)}
         told = {
             "recipe": cell.recipe or self.recipe,
@@ -226,23 +207,11 @@ class Workspace:
             devices=self.devices.label,
         )
 
-    def validate(self, settings, teachers, directory, epochs=None):
-        """Trains as `distill` does, in a directory of its own, without the test set.
-
-        Args:
-            settings: a `RunSettings`.
-            teachers: its `Teacher`s.
-            directory: a `RunDirectory`, which must exist.
-            epochs: as for `Job.validate`, which says what is returned and raised.
-        """
-        return Job(settings, self, directory, teachers).validate(epochs)
-
     def _teacher(self, member, student_recipe):
         if isinstance(member, Cell):
             job = self.job(member)
-            return teachers_by_name.from_run(
-                job.settings, job.directory, lambda: job.run(wait=True)
-            )
+            train = functools.partial(job.run, wait=True)
+            return teachers_by_name.from_run(job.settings, job.directory, train)
         shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
@@ -255,7 +224,7 @@ def _absolute(spec):
 
 
 def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
-    """Loads a dataset and settles its recipe.
+    """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
     Args:
         dataset: specification as `catalog.load` takes it.
@@ -263,9 +232,6 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
         recipe_fields: fields that replace the recipe's; None as a value leaves its own.
         **fields: other fields of the `Workspace`.
-
-    Returns:
-        A `Workspace`.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.

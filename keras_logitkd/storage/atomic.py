@@ -32,6 +32,21 @@ def replacing(path):
             partial.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def making(path, what):
+    """Makes a directory, where it is missing, for what is written inside.
+
+    Raises:
+        ValueError: If one of that cannot be written; `what` names the directory in the message.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"Cannot write the {what} directory {path}: {reason}") from error
+
+
 def _sync(path):
     """Waits until a file or the names in a directory are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

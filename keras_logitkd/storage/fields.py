@@ -18,12 +18,7 @@ class Field(typing.NamedTuple):
 
 
 def check_fields(fields, values):
-    """Raises DataError, naming the field, where a value is none that is allowed.
-
-    Args:
-        fields: list of `Field`.
-        values: dict of their values by name.
-    """
+    """Raises DataError where one of the values, by name, is none that its `Field` allows."""
     for field in fields:
         value = values[field.name]
         if field.check is not None and not field.check(value):
@@ -34,25 +29,19 @@ def check_fields(fields, values):
 
 def base_of(fields):
     """Returns a frozen dataclass of some fields, to inherit from; nothing is checked."""
-    rows = [(field.name, field.type, _described(field)) for field in fields]
+    rows = [
+        (row.name, row.type, dataclasses.field(default=row.default, metadata={"help": row.help}))
+        for row in fields
+    ]
     return dataclasses.make_dataclass("Fields", rows, frozen=True)
-
-
-def _described(field):
-    return dataclasses.field(default=field.default, metadata={"help": field.help})
 
 
 def at_least_0(value):
     return value >= 0
 
 
-def at_least_1(value):
-    return value >= 1
-
-
-def positive(value):
-    return value > 0
-
-
-def fraction(value):
-    return 0 <= value < 1
+# What several fields allow: the words for it and the check.
+AT_LEAST_0 = ("at least 0", at_least_0)
+AT_LEAST_1 = ("at least 1", lambda value: value >= 1)
+POSITIVE = ("positive", lambda value: value > 0)
+FRACTION = ("in [0, 1)", lambda value: 0 <= value < 1)

@@ -20,7 +20,7 @@ from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import replacing, write_json
 from keras_logitkd.storage.hashing import model_fingerprint  # noqa: F401 (public here)
 from keras_logitkd.storage.lock import NAME, FileLock
-from keras_logitkd.storage.schema import to_json
+from keras_logitkd.storage.schema import Described
 
 FORMAT = 1
 DTYPES = ("float32", "float16")
@@ -32,7 +32,7 @@ class DamagedStoreError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class StoreKey:
+class StoreKey(Described):
     """What stored logits are a function of. Two stores with equal keys hold equal logits.
 
     Args:
@@ -82,10 +82,6 @@ class StoreKey:
     def digest(self):
         """Returns the sha256 (hex) of all fields."""
         return hashing.of_json(self.to_config())
-
-    def to_config(self):
-        """Returns the fields as JSON types; one that is added later only where it says more."""
-        return to_json(self)
 
 
 class LogitStore:
@@ -166,7 +162,8 @@ class LogitStore:
             self._reload()
             if view in self._checksums:
                 return
-            self._remove_partial_files()
+            for partial in self.path.glob(".[0-9]*.*"):  # of killed processes: the lock is ours
+                partial.unlink(missing_ok=True)
             self._checksums[view] = self._write(view, logits)
             self._write_manifest()
 
@@ -275,11 +272,6 @@ class LogitStore:
     def _locked(self):
         """Keeps other processes from writing, and waits for one that does."""
         return FileLock(self.path / NAME).held(math.inf)
-
-    def _remove_partial_files(self):
-        """Removes what killed processes left; call with the lock, so that nobody writes them."""
-        for file in self.path.glob(".[0-9]*.*"):
-            file.unlink(missing_ok=True)
 
 
 def _differing(first, second):

@@ -27,6 +27,19 @@ def to_json(value):
     return [to_json(item) for item in value] if isinstance(value, tuple | list) else value
 
 
+class Described:
+    """A dataclass that is written as JSON and read again."""
+
+    def to_config(self):
+        """Returns the fields as JSON types; one that was added later only where it says more."""
+        return to_json(self)
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns what `to_config` wrote; ValueError names a field that is wrong."""
+        return from_json(cls, config, cls.__name__.lower())
+
+
 def from_json(cls, config, name):
     """Returns the instance that `to_json` wrote.
 

@@ -8,16 +8,10 @@ LIMIT = 8 * 2**30  # bytes
 
 
 def check_zip(path):
-    """Refuses a zip archive (.npz, .keras) that would unpack to more than `LIMIT` bytes.
+    """Raises DataError where a zip archive (.npz, .keras) would unpack to more than `LIMIT` bytes.
 
-    Readers take no more of a member than it declares, so that this is all of them.
-
-    Args:
-        path: of the archive.
-
-    Raises:
-        DataError: If it would be more.
-        zipfile.BadZipFile, OSError: If it is no archive, or cannot be read.
+    Readers take no more of a member than it declares, so that this is all of them. BadZipFile or
+    OSError say that it is no archive, or cannot be read.
     """
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())

@@ -52,11 +52,7 @@ class DistillationHyperModel(keras_tuner.HyperModel):
         self.compile_options = functions["compile_options"]
 
     def build(self, hp):
-        """Returns the compiled `Distiller` of some hyperparameters.
-
-        Args:
-            hp: a `keras_tuner.HyperParameters`.
-        """
+        """Returns the compiled `Distiller` of some `keras_tuner.HyperParameters`."""
         candidate = self.space.declare(hp)
         *before, stage = Objective.parse(candidate.objective, candidate.alpha).training()
         if before:

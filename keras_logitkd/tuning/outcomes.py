@@ -1,24 +1,17 @@
 """What a search tells: rows of trials, the best, and its options for `logitkd distill`."""
 
 import dataclasses
+import operator
 import os
 
+from keras_logitkd.runs.final_numbers import installed_versions
 from keras_logitkd.runs.inputs import teachers
-from keras_logitkd.runs.versions import installed_versions
-from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import read_json
 from keras_logitkd.tuning.tuner import OBJECTIVE
 
 COLUMNS = (
-    "trial",
-    "status",
-    "loss",
-    "tau",
-    "alpha",
-    "epochs",
-    "validation_accuracy",
-    "seconds",
-    "teacher_seconds",
+    *("trial", "status", "loss", "tau", "alpha", "epochs"),
+    *("validation_accuracy", "seconds", "teacher_seconds"),
 )
 UNFINISHED, FINISHED, FAILED = "unfinished", "finished", "failed"
 SEEDS = "0,1,2"
@@ -28,10 +21,7 @@ _STATUS = {"COMPLETED": FINISHED, "FAILED": FAILED, "INVALID": FAILED}
 def trial_rows(project_dir, space, epochs):
     """Returns a dict of `COLUMNS` for each trial below KerasTuner's directory, by number.
 
-    Args:
-        project_dir: where the directories `trial_N` are.
-        space: a `SearchSpace`.
-        epochs: of a trial whose values do not say it.
+    `epochs` are those of a trial whose values do not say it.
     """
     rows = []
     for file in project_dir.glob("trial_*/trial.json"):
@@ -61,19 +51,12 @@ def trial_rows(project_dir, space, epochs):
 def best_of(rows):
     """Returns the best finished row, or None: of the longest trained, the first most accurate."""
     finished = [row for row in rows if row["status"] == FINISHED]
-    key = lambda row: (row["epochs"], row["validation_accuracy"])  # noqa: E731
-    return max(finished, key=key, default=None)
+    longest_then_best = operator.itemgetter("epochs", "validation_accuracy")
+    return max(finished, key=longest_then_best, default=None)
 
 
 def options_of(workspace, settings, teacher_epochs, best):
-    """Returns the options of `logitkd distill`, by their long names, that train a row.
-
-    Args:
-        workspace: the `Workspace` of the search.
-        settings: its `RunSettings`.
-        teacher_epochs: of a teacher by name, or None.
-        best: a row as `trial_rows` returns it.
-    """
+    """Returns the options of `logitkd distill`, by their long names, that train a search's row."""
     recipe = dataclasses.asdict(settings.recipe)
     del recipe["teacher"]
     cache = workspace.cache
@@ -132,12 +115,6 @@ def line_of(row):
 def number(value):
     """A number as JSON has it: infinity is the string `"inf"`."""
     return value if abs(value) != float("inf") else "inf"
-
-
-def digest(config):
-    """Returns 8 hex digits that equal settings share."""
-    config = {**config, "data_dir": None, "teacher": None}
-    return hashing.of_json(config)[:8]
 
 
 def _absolute(part):

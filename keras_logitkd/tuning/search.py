@@ -8,8 +8,10 @@ import logging
 
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.settings import differing_settings
-from keras_logitkd.storage.atomic import read_json, replacing, write_json
+from keras_logitkd.storage import hashing
+from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import SearchSpace
@@ -58,7 +60,8 @@ class Search:
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
         job = workspace.job(cell)
         self.settings, self.teachers = job.settings, job.teachers
-        default = f"tune-{method}-{student}-{outcomes.digest(self.to_config())}"
+        identity = {**self.to_config(), "data_dir": None, "teacher": None}
+        default = f"tune-{method}-{student}-{hashing.of_json(identity)[:8]}"
         self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
         self.path = self.directory.path
 
@@ -86,14 +89,9 @@ class Search:
             )
         if previous is None and self.directory.config_file.exists():
             raise ValueError(f"{self.path} holds a run, not a search. Give another name")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
+        with making(self.path, "search"):
             if previous is None:
                 write_json(file, config)
-        except OSError as error:
-            raise ValueError(
-                f"Cannot write the search directory {self.path}: {error.strerror or error}"
-            ) from error
         return read_json(self.path / "best.json")
 
     def run(self, count=1, command=()):
@@ -183,7 +181,7 @@ class Search:
         if past := values.get("tuner/trial_id"):
             copy_newest(self._trial_directory(past), directory)
         epochs = values.get("tuner/epochs")
-        metrics = self.workspace.validate(settings, self.teachers, directory, epochs)
+        metrics = Job(settings, self.workspace, directory, self.teachers).validate(epochs)
         kept = (OBJECTIVE, "seconds", "teacher_seconds")
         return {name: metrics[name] for name in kept if name in metrics}
 

@@ -1,5 +1,6 @@
 """What a search chooses from: the loss, its temperature and alpha, as data."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -143,17 +144,15 @@ class SearchSpace:
     def _declare_tau(self, hp):
         if self.points is not None or self.tau_range is None:
             hp.Choice("tau", self._taus())
-        elif not self.tau_choices:
-            self._declare_axis(hp)
-        else:
+            return
+        scope = contextlib.nullcontext()
+        if self.tau_choices:
             hp.Choice("tau_choice", [_AXIS, *map(_text, self.tau_choices)])
-            with hp.conditional_scope("tau_choice", [_AXIS]):
-                self._declare_axis(hp)
-
-    def _declare_axis(self, hp):
+            scope = hp.conditional_scope("tau_choice", [_AXIS])
         low, high = map(float, self.tau_range)
         usual = min(max(registry.LOSSES[self._softened[0]].default, low), high)
-        hp.Float("tau", low, high, sampling="log", default=usual)
+        with scope:
+            hp.Float("tau", low, high, sampling="log", default=usual)
 
     def _taus(self):
         axis = [] if self.tau_range is None else np.geomspace(*self.tau_range, self.points)

@@ -64,7 +64,7 @@ class _Grid(_Durable, keras_tuner.Oracle):
 
 
 def make_oracle(method, space, trials, epochs, seed):
-    """Returns the oracle of a search.
+    """Returns the `keras_tuner.Oracle` of a search.
 
     Args:
         method: one of `METHODS`.
@@ -72,9 +72,6 @@ def make_oracle(method, space, trials, epochs, seed):
         trials: how many trials at most.
         epochs: of a full training; Hyperband gives most trials fewer.
         seed: integer >= 0.
-
-    Returns:
-        A `keras_tuner.Oracle`.
     """
     hyperparameters = keras_tuner.HyperParameters()
     space.declare(hyperparameters)

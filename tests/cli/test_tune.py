@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from keras_logitkd.data import pipeline
-from keras_logitkd.runs.workspace import Workspace
+from keras_logitkd.runs.job import Job
 
 QUICK = ("--epochs", "1", "--batch-size", "256", "--views", "1")
 TUNE = ("tune", "--student", "wrn-10-1", "--teacher", "t.keras", *QUICK)
@@ -43,17 +43,17 @@ def without_test_set(monkeypatch):
 
 def test_search_is_killed_continued_found_and_distilled(run, monkeypatch):
     trials = []
-    validate = Workspace.validate
+    validate = Job.validate
 
-    def dying(self, settings, *arguments):
-        trials.append(settings.loss)
+    def dying(self, *arguments):
+        trials.append(self.settings.loss)
         if len(trials) == 2:
             raise KeyboardInterrupt
-        return validate(self, settings, *arguments)
+        return validate(self, *arguments)
 
     with monkeypatch.context() as patched:
         without_test_set(patched)
-        patched.setattr(Workspace, "validate", dying)
+        patched.setattr(Job, "validate", dying)
         code, out, err = run(*NAMED)
         assert (code, out) == (130, "")
         assert not pathlib.Path("runs/s/best.json").exists()

@@ -15,7 +15,8 @@ import pytest
 from keras_logitkd import DistillationHyperModel, Distiller, tuning
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
-from keras_logitkd.runs.workspace import Workspace, open_workspace
+from keras_logitkd.runs.job import Job
+from keras_logitkd.runs.workspace import open_workspace
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import Candidate, SearchSpace
 from keras_logitkd.tuning.tuner import make_oracle
@@ -266,14 +267,15 @@ def pretended(monkeypatch):
     """Trials that do not train: their accuracy is a function of their values."""
     state = {"count": 0, "kill_at": None}
 
-    def validate(self, settings, teachers, directory, epochs=None):
+    def validate(self, epochs=None):
         state["count"] += 1
         if state["count"] == state["kill_at"]:
             raise KilledError
-        accuracy = zlib.crc32(repr((settings.loss, settings.alpha, epochs)).encode()) / 2**32
+        values = (self.settings.loss, self.settings.alpha, epochs)
+        accuracy = zlib.crc32(repr(values).encode()) / 2**32
         return {"val_accuracy": accuracy, "seconds": 1.0, "teacher_seconds": 0.0}
 
-    monkeypatch.setattr(Workspace, "validate", validate)
+    monkeypatch.setattr(Job, "validate", validate)
     return state
 
 
@@ -335,12 +337,12 @@ def test_grid_ends_when_it_is_exhausted(workspace, material, pretended):
 
 
 def test_diverging_trial_is_a_failed_row_and_all_of_them_an_error(workspace, material, monkeypatch):
-    def validate(self, settings, teachers, directory, epochs=None):
-        if settings.loss != "mse":
+    def validate(self, epochs=None):
+        if self.settings.loss != "mse":
             raise FloatingPointError("The loss became nan")
         return {"val_accuracy": 0.5, "seconds": 1.0, "teacher_seconds": 0.0}
 
-    monkeypatch.setattr(Workspace, "validate", validate)
+    monkeypatch.setattr(Job, "validate", validate)
     space = SearchSpace(tau_range=(1, 100), points=3)
     search = new_search(workspace, material, method="grid", trials=9, space=space)
     best = search.run()
@@ -375,14 +377,15 @@ def test_validate_needs_held_out_examples_and_writes_no_result(workspace, materi
     settings, teachers = settled(workspace, material)
     directory = RunDirectory(tmp_path, "v")
     directory.path.mkdir()
-    first = workspace.validate(settings, teachers, directory)
-    again = workspace.validate(settings, teachers, directory)  # all epochs are done
+    job = Job(settings, workspace, directory, teachers)
+    first = job.validate()
+    again = job.validate()  # all epochs are done
     assert again["val_accuracy"] == first["val_accuracy"]
     assert directory.read_result() is None
     whole = _with_recipe(workspace, validation=0.0)
     settings, teachers = settled(whole, material)
     with pytest.raises(ValueError, match="`validation` must hold out"):
-        whole.validate(settings, teachers, directory)
+        Job(settings, whole, directory, teachers).validate()
 
 
 def test_only_one_process_searches_in_a_directory(workspace, material, pretended, monkeypatch):
@@ -393,11 +396,11 @@ def test_only_one_process_searches_in_a_directory(workspace, material, pretended
 
 
 def test_bayesian_search_finds_the_peak(workspace, material, monkeypatch):
-    def validate(self, settings, teachers, directory, epochs=None):
-        tau = float(settings.loss.partition(":")[2])
+    def validate(self, epochs=None):
+        tau = float(self.settings.loss.partition(":")[2])
         return {"val_accuracy": 1 - math.log10(tau / 5) ** 2 / 9, "seconds": 1.0}
 
-    monkeypatch.setattr(Workspace, "validate", validate)
+    monkeypatch.setattr(Job, "validate", validate)
     search = new_search(workspace, material, method="bayesian", trials=12, space=SPACES["bayesian"])
     assert 4 < search.run()["options"]["tau"] < 6.25
     taus = [row["tau"] for row in search.rows()]

@@ -56,10 +56,7 @@ class Progress:
 def save(directory, progress, arrays):
     """Writes a checkpoint, reads it again, and only then removes those before the last one.
 
-    Args:
-        directory: a `RunDirectory`.
-        progress: a `Progress`, whose best arrays are written already.
-        arrays: dict of name to array.
+    The best arrays of the `Progress` are written already.
 
     Raises:
         StorageError: If it cannot be written, or what was read is not what was written.
@@ -78,9 +75,6 @@ def save(directory, progress, arrays):
 
 def load_newest(directory):
     """Reads the newest checkpoint that is whole; newer ones are removed with a warning.
-
-    Args:
-        directory: a `RunDirectory`.
 
     Returns:
         (`Progress`, dict of name to array), or (None, None) where there is no checkpoint.
@@ -111,9 +105,7 @@ def load_newest(directory):
 
 def copy_newest(past, directory):
     """Gives a run the newest checkpoint of another one, if that has any and it has none itself."""
-    if _stems(directory):
-        return
-    progress, _ = load_newest(past)
+    progress = None if _stems(directory) else load_newest(past)[0]
     if progress is None:
         return
     names = [f"{progress.stem}.npz", *([best_name(progress.best)] if progress.best else [])]

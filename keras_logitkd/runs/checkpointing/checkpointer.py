@@ -56,10 +56,7 @@ class Checkpointer(keras.callbacks.Callback):
         return progress.epoch, progress.step
 
     def restore(self, distiller):
-        """Loads what `find` found.
-
-        Args:
-            distiller: the compiled model, its optimizer built.
+        """Loads what `find` found into a compiled model whose optimizer is built.
 
         Raises:
             ValueError: If it is of another network.
@@ -84,10 +81,9 @@ class Checkpointer(keras.callbacks.Callback):
             self._metrics = None
 
     def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        if done < self.params["steps"] and (interrupts.requested() or self._is_due(done)):
+        if batch + 1 < self.params["steps"] and self._is_due(batch + 1):
             self.directory.check_lock()
-            self._save(self._epoch, done)
+            self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
         self.directory.check_lock()
@@ -104,6 +100,9 @@ class Checkpointer(keras.callbacks.Callback):
         self._save(epoch + 1, 0)
 
     def _is_due(self, done):
+        return interrupts.requested() or self._is_time(done)
+
+    def _is_time(self, done):
         if self.steps is not None:
             return done % self.steps == 0
         return time.monotonic() - self._saved >= INTERVAL
@@ -128,12 +127,12 @@ class ChiefCheckpointer(Checkpointer):
     """
 
     def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        if done < self.params["steps"]:
-            if self._is_due(done):
-                self.directory.check_lock()
-                self._save(self._epoch, done)
+        super().on_train_batch_end(batch, logs)
+        if batch + 1 < self.params["steps"]:
             interrupts.check()
+
+    def _is_due(self, done):
+        return self._is_time(done)
 
 
 class FollowingCheckpointer(Checkpointer):
@@ -142,13 +141,11 @@ class FollowingCheckpointer(Checkpointer):
     A metric's value is a sum over all machines: each must take part when one reads it.
     """
 
-    def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        if done < self.params["steps"] and self._is_due(done):
-            self._save(self._epoch, done)
-
     def on_epoch_end(self, epoch, logs=None):
         """Leaves the files to the chief."""
+
+    def _is_due(self, done):
+        return self._is_time(done)
 
     def _save(self, epoch, step):
         if step:
@@ -158,11 +155,8 @@ class FollowingCheckpointer(Checkpointer):
 def _build_metrics(model):
     """Gives the metrics of `compile` their variables, which come with the first batch otherwise."""
     if not all(getattr(metric, "built", True) for metric in model.metrics):
-        label, logits = (
-            keras.ops.zeros(1, "int32"),
-            keras.ops.zeros((1, *model.student.output_shape[1:])),
-        )
-        model.compute_metrics(None, label, logits)
+        logits = keras.ops.zeros((1, *model.student.output_shape[1:]))
+        model.compute_metrics(None, keras.ops.zeros(1, "int32"), logits)
 
 
 def _metric_variables(model):

@@ -54,14 +54,7 @@ def _is_finite(layer):
 
 
 def check_finite(arrays):
-    """Refuses a state that has numbers that are not finite, so that no checkpoint has.
-
-    Args:
-        arrays: dict of name to array.
-
-    Raises:
-        FloatingPointError: If there is one.
-    """
+    """Raises FloatingPointError where a state, a dict of arrays, is not finite: none is saved."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise FloatingPointError(f"The state {name} stopped being finite. {_ADVICE}")

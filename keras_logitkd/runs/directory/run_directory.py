@@ -7,7 +7,7 @@ import pathlib
 import re
 import time
 
-from keras_logitkd.storage.atomic import StorageError, read_json, replacing, write_json
+from keras_logitkd.storage.atomic import StorageError, making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import RunLock
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,+=-]*")
@@ -73,11 +73,9 @@ class RunDirectory:
         Raises:
             ValueError: If the directory cannot be written, or another process trains in it.
         """
-        with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
+        patience = math.inf if wait else 0.0
         with contextlib.ExitStack() as stack:
-            with self._writing():
-                patience = math.inf if wait else 0.0
+            with making(self.path, "run"):
                 self._lock = stack.enter_context(RunLock(self.path).held(patience))
             try:
                 yield
@@ -93,23 +91,9 @@ class RunDirectory:
             )
 
     def start(self, config):
-        """Creates the directory and writes its settings.
-
-        Raises:
-            ValueError: If the directory cannot be written.
-        """
-        with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
+        """Creates the directory and writes its settings; ValueError if that is not possible."""
+        with making(self.path, "run"):
             write_json(self.config_file, config)
-
-    @contextlib.contextmanager
-    def _writing(self):
-        try:
-            yield
-        except OSError as error:
-            raise ValueError(
-                f"Cannot write the run directory {self.path}: {error.strerror or error}"
-            ) from error
 
     def new_events_file(self):
         """Where TensorBoard's events go; a new name, because TensorBoard may read the old file."""

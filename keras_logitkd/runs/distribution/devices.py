@@ -6,6 +6,7 @@ import functools
 import math
 
 import keras
+import tensorflow as tf
 
 from keras_logitkd.data import shares
 from keras_logitkd.networks.layers import FusedBatchNormalization
@@ -15,6 +16,7 @@ from keras_logitkd.runs.checkpointing.checkpointer import (
     ChiefCheckpointer,
     FollowingCheckpointer,
 )
+from keras_logitkd.runs.distribution import multi_worker
 from keras_logitkd.storage import hashing
 
 
@@ -68,11 +70,7 @@ class Devices:
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
 
     def place(self, make):
-        """Returns the network that a function makes, on all devices.
-
-        Args:
-            make: function without arguments that returns a `keras.Model`.
-        """
+        """Returns the network that a function without arguments makes, on all devices."""
         with self.scope():
             network = make()
         _synchronize(network, self.count > 1 and self.sync_batch_norm)
@@ -90,8 +88,6 @@ class Devices:
     def prepare(self, distiller):
         """Makes `fit` work for a `Distiller` that was compiled in this scope."""
         if self.strategy is not None:
-            from keras_logitkd.runs.distribution import multi_worker
-
             multi_worker.make_fittable(distiller)
 
     def batches(self, make):
@@ -124,11 +120,7 @@ class Devices:
             )
 
     def checkpointer(self, directory, steps=None):
-        """Returns the `Checkpointer` of this process.
-
-        Args:
-            directory, steps: as for `Checkpointer`; several machines cannot go by time.
-        """
+        """Returns the `Checkpointer` of this process; several machines cannot go by time."""
         if self.task is None:
             return Checkpointer(directory, steps)
         steps = math.inf if steps is None else steps
@@ -148,11 +140,7 @@ class Devices:
             self.from_chief()
 
     def digests(self, network):
-        """Returns the sha256 (hex) of each worker's weights, by rank; they must be the same.
-
-        Raises:
-            RuntimeError: If they differ.
-        """
+        """Returns the sha256 (hex) of each worker's weights by rank, or RuntimeError."""
         digest = hashing.of(*(weight.tobytes() for weight in network.get_weights()))
         found = [each.hex() for each in self._channel().from_all(bytes.fromhex(digest))]
         if len(set(found)) > 1:
@@ -163,13 +151,9 @@ class Devices:
         """Returns a context that says in one line that another worker was lost."""
         if self.task is None:
             return contextlib.nullcontext()
-        from keras_logitkd.runs.distribution import multi_worker
-
         return multi_worker.lost_workers()
 
     def _channel(self):
-        from keras_logitkd.runs.distribution import multi_worker
-
         return multi_worker.Channel(self.strategy, self.task)
 
 
@@ -177,7 +161,7 @@ ONE_DEVICE = Devices()
 
 
 def open_devices(spec="auto", sync_batch_norm=False):
-    """Chooses the devices of this process; must be called before TensorFlow computes anything.
+    """Returns the `Devices` of this process; must be called before TensorFlow computes anything.
 
     Args:
         spec: `"auto"`, the first GPU if there is one or else the CPU; `"cpu"`; `"cpu:N"`, the CPU
@@ -185,16 +169,11 @@ def open_devices(spec="auto", sync_batch_norm=False):
             several workers, these are the devices of this one.
         sync_batch_norm: as for `Devices`.
 
-    Returns:
-        A `Devices`.
-
     Raises:
         ValueError: If there are no such devices, or TensorFlow is in use already.
         WorkerLostError: If other workers do not come.
     """
     cluster.check_devices(spec)
-    import tensorflow as tf
-
     kind, _, which = spec.partition(":")
     task = cluster.task()
     if task and kind == "cpu" and which not in ("", "1"):
@@ -202,15 +181,13 @@ def open_devices(spec="auto", sync_batch_norm=False):
             f"Each of {task.workers} workers has one CPU device. Received: devices={spec!r}"
         )
     try:
-        names = _choose(tf, kind, which)
+        names = _choose(kind, which)
     except RuntimeError as error:
         raise ValueError(
             f"`devices` must be chosen before TensorFlow is in use. Received: {spec!r} in a "
             f"process that has used it ({error})"
         ) from error
     if task:
-        from keras_logitkd.runs.distribution import multi_worker
-
         return Devices(spec, sync_batch_norm, multi_worker.join(task.workers), task)
     strategy = _mirrored(tuple(names)) if len(names) > 1 else None
     return Devices(spec, sync_batch_norm, strategy)
@@ -219,12 +196,10 @@ def open_devices(spec="auto", sync_batch_norm=False):
 @functools.cache
 def _mirrored(names):
     """One strategy a process: two on the same devices would mix up their sums."""
-    import tensorflow as tf
-
     return tf.distribute.MirroredStrategy(list(names))
 
 
-def _choose(tf, kind, which):
+def _choose(kind, which):
     """Makes the devices, hides GPUs that were not chosen, and returns the names of several."""
     if kind == "auto":
         return []

@@ -15,7 +15,6 @@ import threading
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import context as eager_context
 
 from keras_logitkd.processes.cluster import WorkerLostError
 from keras_logitkd.runs import faults
@@ -32,13 +31,7 @@ _LOST = (
 
 
 def join(workers):
-    """Waits for the other workers that TF_CONFIG names.
-
-    Args:
-        workers: how many there are with this one.
-
-    Returns:
-        A `tf.distribute.MultiWorkerMirroredStrategy`.
+    """Waits for the workers that TF_CONFIG names; returns a `MultiWorkerMirroredStrategy`.
 
     Raises:
         WorkerLostError: If they do not come within five minutes.
@@ -66,6 +59,8 @@ def _own_sigterm():
 
 def _limit_waiting():
     """Sets the timeouts of TensorFlow's coordination service, which has no public setting."""
+    from tensorflow.python.eager import context as eager_context
+
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     jobs = resolver.cluster_spec().as_dict()
     leader = "/job:chief/replica:0/task:0" if "chief" in jobs else "/job:worker/replica:0/task:0"
@@ -97,11 +92,7 @@ def lost_workers():
 
 
 def make_fittable(distiller):
-    """Lets a `Distiller` `fit` and `evaluate` under the strategy in whose scope it was compiled.
-
-    Args:
-        distiller: a compiled `Distiller`; it is changed.
-    """
+    """Changes a `Distiller` to `fit` and `evaluate` under the strategy that it was compiled in."""
     metrics = distiller._compile_metrics
     if metrics is not None and not metrics.built:
         logits = tf.zeros((1, *distiller.student.output_shape[1:]))
@@ -122,9 +113,7 @@ def make_fittable(distiller):
 class Channel:
     """What workers tell each other, by sums over all of them: every worker must make every call.
 
-    Args:
-        strategy: a multi-worker strategy.
-        task: the `Task` of this worker.
+    It takes their multi-worker strategy and the `Task` of this one.
     """
 
     def __init__(self, strategy, task):

@@ -36,7 +36,7 @@ class LogitCache:
         return {**dataclasses.asdict(self), "directory": os.path.abspath(self.directory)}
 
     def store(self, teachers, split, indices, classes, preprocessing, view_seed=0):
-        """Returns the store of some teachers' logits; a damaged manifest begins it anew.
+        """Returns the `LogitStore` of some teachers; a damaged manifest begins it anew.
 
         Args:
             teachers: list of `Teacher`; one that is not trained yet is trained.
@@ -45,9 +45,6 @@ class LogitCache:
             classes: number of classes.
             preprocessing: what is done to an image, a dict of JSON values.
             view_seed: of the views. Defaults to 0.
-
-        Returns:
-            A `LogitStore`.
         """
         indices = np.ascontiguousarray(indices, dtype="<i8")
         key = StoreKey(
@@ -97,12 +94,7 @@ class LogitCache:
         return sum(file.stat().st_size for file in files if file.is_file())
 
     def check_space(self, store, views):
-        """Raises ValueError if the views that a store lacks would not fit.
-
-        Args:
-            store: a `LogitStore`.
-            views: iterable of views that are going to be used.
-        """
+        """Raises ValueError if those of some views that a store lacks would not fit."""
         needed = len(set(views) - set(store.views)) * store.key.view_bytes
         used = self.size()
         if needed and used + needed > self.limit:
@@ -122,16 +114,13 @@ class LogitCache:
 
 
 def ensure(store, view, batches, teachers):
-    """Fills a view of a store where it is missing or damaged.
+    """Returns a view of a store, filled where it was missing or damaged: (examples, classes).
 
     Args:
         store: a `LogitStore`.
         view: integer >= 0.
         batches: function that returns records in the order of the store's rows.
         teachers: function that returns the teachers' models; called only to fill.
-
-    Returns:
-        The view, an array (examples, classes).
     """
     try:
         return store.read(view)

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_logitkd import zoo
 from keras_logitkd.data.statistics import channel_statistics
-from keras_logitkd.distiller.compatibility import returns_one_tensor
+from keras_logitkd.distiller.compatibility import compatible, returns_one_tensor
 from keras_logitkd.networks.endings import ends_in_softmax
 from keras_logitkd.networks.layers import draw_initial_values
 from keras_logitkd.runs.spec.recipes import UNIT
@@ -35,13 +35,9 @@ def normalization_of(recipe, dataset):
 
 
 def build_network(name, dataset, recipe, seed):
-    """Builds an untrained network for the raw pixels of a dataset.
+    """Builds an untrained network of the zoo for a dataset and a recipe.
 
-    Args:
-        name: zoo name.
-        dataset: a `Dataset`.
-        recipe: a `Recipe`.
-        seed: of the initial weights, which are a pure function of it and the name.
+    Its initial weights are a pure function of the name and the seed.
 
     Returns:
         A functional `keras.Model` from raw pixels (batch, height, width, channels) to logits.
@@ -68,13 +64,7 @@ def count_parameters(model):
 
 
 def load_model(path):
-    """Loads a model file that takes raw pixels and returns logits.
-
-    Args:
-        path: a .keras file.
-
-    Returns:
-        A `keras.Model`.
+    """Loads a .keras file: a `keras.Model` that takes raw pixels and returns logits.
 
     Raises:
         ValueError: If there is no such file, it cannot be read, or the model ends in a softmax.
@@ -115,11 +105,7 @@ def fitting_augmentation(augmentation, model):
 def check_fits(model, dataset, input_shape, what):
     """Raises ValueError where a model does not take these images or know these classes.
 
-    Args:
-        model: a `keras.Model`.
-        dataset: a `Dataset`.
-        input_shape: (height, width, channels) of the images as the pipeline gives them.
-        what: how to name the model in the error.
+    `input_shape` is (height, width, channels) as the pipeline gives them; `what` names the model.
     """
     known = getattr(model, "inputs", None) and getattr(model, "outputs", None)
     if not known or len(model.inputs) != 1 or not returns_one_tensor(model):
@@ -128,10 +114,7 @@ def check_fits(model, dataset, input_shape, what):
             f"and one of logits out. Received: {type(model).__name__} {model.name!r}"
         )
     takes, gives = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
-    fits = len(takes) == 3 and all(
-        a is None or b is None or a == b for a, b in zip(takes, input_shape, strict=True)
-    )
-    if not fits:
+    if not compatible(takes, input_shape):
         raise ValueError(
             f"{what} must take images of shape {input_shape} for {dataset.name}. "
             f"Received: a model for {takes}"

@@ -26,13 +26,9 @@ class NoisyLabels:
 
     @classmethod
     def draw(cls, noise, labels, indices, num_classes):
-        """Draws them, a pure function of its arguments.
+        """Draws a `LabelNoise` of a split's labels at the training examples' indices, (n,) both.
 
-        Args:
-            noise: a `LabelNoise`.
-            labels: integer array of a split's labels.
-            indices: integer array (n,) of the training examples.
-            num_classes: number of classes.
+        It is a pure function of its arguments.
         """
         clean = labels[indices]
         return cls(indices, clean, *apply_noise(noise, clean, num_classes))

@@ -44,12 +44,9 @@ class TeacherLogits:
         self.cache.check_space(store, map(self._view, range(self.recipe.epochs)))
         return store
 
-    def models(self):
-        """Returns the teachers' models, trained and loaded."""
-        return self._models
-
     @functools.cached_property
-    def _models(self):
+    def models(self):
+        """The teachers' models, trained and loaded."""
         return [for_inference(teacher.load()) for teacher in self.teachers]
 
     def fill_for(self, epoch, epochs=None):
@@ -88,15 +85,9 @@ class TeacherLogits:
             float32 array of shape (n, classes).
         """
         indices = np.arange(len(split)) if indices is None else indices
-        batches = functools.partial(
-            pipeline.eval_batches,
-            split,
-            indices,
-            batch_size=EVALUATION_BATCH,
-            augmentation=self.recipe.augmentation,
-        )
+        batches = functools.partial(self.data.evaluation_batches, split, indices)
         if self.cache is None:
-            return np.concatenate(list(evaluation.averaged_logits(self.models, batches)))
+            return np.concatenate(list(evaluation.averaged_logits(lambda: self.models, batches)))
         evaluation_only = {"evaluation": self.recipe.augmentation.evaluation_config()}
         store = self._store(split, indices, evaluation_only)
         self.cache.check_space(store, [0])
@@ -108,7 +99,7 @@ class TeacherLogits:
 
     def _ensure(self, store, view, batches):
         missing, started = view not in store.views, time.monotonic()
-        logits = logit_cache.ensure(store, view, batches, self.models)
+        logits = logit_cache.ensure(store, view, batches, lambda: self.models)
         self.seconds += (time.monotonic() - started) * missing
         return logits
 
@@ -116,19 +107,14 @@ class TeacherLogits:
         return pipeline.view_of(epoch, self.settings.views)
 
 
-class ViewFiller(keras.callbacks.Callback):
-    """Has the views filled that an epoch, and the stream ahead of it, read.
+def view_filler(logits, devices):
+    """Returns a callback that has the views filled that an epoch, and the stream ahead of it, read.
 
-    Args:
-        logits: the run's `TeacherLogits`.
-        devices: the `Devices` of the run; the chief fills first.
+    `TeacherLogits` and `Devices` are the run's; of several machines the chief fills first.
     """
 
-    def __init__(self, logits, devices):
-        super().__init__()
-        self.logits = logits
-        self.devices = devices
+    def fill(epoch, logs):
+        with interrupts.interruptible(), devices.chief_first():
+            logits.fill_for(epoch)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        with interrupts.interruptible(), self.devices.chief_first():
-            self.logits.fill_for(epoch)
+    return keras.callbacks.LambdaCallback(on_epoch_begin=fill)

@@ -54,10 +54,7 @@ def usual_recipe(dataset, student_recipe, epochs=None):
 
     It is trained by that, whatever the student's schedule is, but it must see the same images.
 
-    Args:
-        dataset: a `Dataset`.
-        student_recipe: the student's `Recipe`, which it shares what it says of images with.
-        epochs: of the teacher. Defaults to those of the dataset's recipe.
+    `epochs` are the teacher's; they default to those of the dataset's recipe.
     """
     shared = {field: getattr(student_recipe, field) for field in shared_with_teachers()}
     recipe = dataclasses.replace(recipe_for(dataset.name, dataset.image_shape), **shared)
@@ -65,13 +62,7 @@ def usual_recipe(dataset, student_recipe, epochs=None):
 
 
 def from_run(settings, directory, train):
-    """Returns the teacher that is a run of ours.
-
-    Args:
-        settings: its `RunSettings`.
-        directory: its `RunDirectory`.
-        train: function that trains it, or finds it trained.
-    """
+    """Returns the teacher that is a run of ours; `train` trains it, or finds it trained."""
     file, prepare = directory.model_file(settings.kind), functools.cache(train)
 
     def load():

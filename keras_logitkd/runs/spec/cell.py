@@ -6,11 +6,11 @@ from keras_logitkd import zoo
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.features import Objective
 from keras_logitkd.runs.spec.recipes import Recipe
-from keras_logitkd.storage.schema import from_json, to_json
+from keras_logitkd.storage.schema import Described
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(Described):
     """One run: a network, its objective, and the teachers that have to be there before.
 
     Equal cells are one run. A chain is a cell whose teacher is a cell that has a teacher.
@@ -80,15 +80,6 @@ class Cell:
         source = f" (from {', '.join(names)})" if names else ""
         noise = f" {self.noise.label}" if self.noise else ""
         return f"{self.model} {self.loss or 'ce'}{source}{noise} seed {self.seed}"
-
-    def to_config(self):
-        """Returns the cell as JSON types."""
-        return to_json(self)
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the cell that `to_config` wrote."""
-        return from_json(cls, config, "cell")
 
 
 def cell_of(column, model, teachers=(), **fields):

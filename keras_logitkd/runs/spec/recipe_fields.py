@@ -4,8 +4,10 @@ A row that is added before `recipes` is imported is an attribute of every recipe
 command that trains, and in a run's name and config.json where it is not its default.
 """
 
+import dataclasses
+
 from keras_logitkd.data.views import registry
-from keras_logitkd.storage.fields import Field, at_least_0, at_least_1, fraction, positive
+from keras_logitkd.storage.fields import AT_LEAST_0, AT_LEAST_1, FRACTION, POSITIVE, Field
 
 
 def _shares(value):
@@ -21,54 +23,29 @@ def _none_or_positive(value):
 
 
 _DROPS = "When the learning rate drops, as fractions of the epochs."
+_FACTOR = "What a drop multiplies the learning rate by."
+_SMOOTHING = "Weight of the other classes in the labels (Eq. 1)."
+_HELD_OUT = "Fraction of the training set that is held out."
 _EXAMPLES = "Training examples that are used, the same share of each class. [default: all]"
 _MEAN = "Mean per channel over 255. [default: measured]"
 _STD = "Standard deviation per channel over 255. [default: measured]"
 
 # How a network is trained.
 TRAINING = [
-    Field("epochs", int, "Passes over the training set.", allowed="at least 1", check=at_least_1),
-    Field("batch_size", int, "Examples per step.", 128, "at least 1", at_least_1),
-    Field("learning_rate", float, "Learning rate of SGD at the start.", 0.1, "positive", positive),
+    Field("epochs", int, "Passes over the training set.", dataclasses.MISSING, *AT_LEAST_1),
+    Field("batch_size", int, "Examples per step.", 128, *AT_LEAST_1),
+    Field("learning_rate", float, "Learning rate of SGD at the start.", 0.1, *POSITIVE),
     Field("lr_drops", tuple[float, ...], _DROPS, (0.5, 0.75), "fractions in (0, 1)", _shares),
-    Field(
-        "lr_drop_factor",
-        float,
-        "What a drop multiplies the learning rate by.",
-        0.1,
-        "positive",
-        positive,
-    ),
-    Field("momentum", float, "Momentum of SGD.", 0.9, "in [0, 1)", fraction),
+    Field("lr_drop_factor", float, _FACTOR, 0.1, *POSITIVE),
+    Field("momentum", float, "Momentum of SGD.", 0.9, *FRACTION),
     Field("nesterov", bool, "Whether the momentum is Nesterov's.", True),
-    Field(
-        "weight_decay",
-        float,
-        "L2 on the kernels, in PyTorch's sense.",
-        5e-4,
-        "at least 0",
-        at_least_0,
-    ),
-    Field(
-        "label_smoothing",
-        float,
-        "Weight of the other classes in the labels (Eq. 1).",
-        0.0,
-        "in [0, 1)",
-        fraction,
-    ),
+    Field("weight_decay", float, "L2 on the kernels, in PyTorch's sense.", 5e-4, *AT_LEAST_0),
+    Field("label_smoothing", float, _SMOOTHING, 0.0, *FRACTION),
 ]
 # Which examples of its data, and how their pixels are scaled: with the views what a teacher by name
 # shares with its student.
 DATA = [
-    Field(
-        "validation",
-        float,
-        "Fraction of the training set that is held out.",
-        0.1,
-        "in [0, 1)",
-        fraction,
-    ),
+    Field("validation", float, _HELD_OUT, 0.1, *FRACTION),
     Field("examples", int | None, _EXAMPLES, None, "at least 1", _none_or_at_least_1),
     Field("mean", tuple[float, ...] | None, _MEAN, None),
     Field("std", tuple[float, ...] | None, _STD, None, "positive", _none_or_positive),

@@ -9,7 +9,7 @@ from keras_logitkd.data.views import registry
 from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.runs.spec import recipe_fields
 from keras_logitkd.storage.fields import base_of, check_fields
-from keras_logitkd.storage.schema import from_json, to_json
+from keras_logitkd.storage.schema import Described
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
@@ -18,7 +18,7 @@ _ROWS = recipe_fields.rows()
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe(base_of(_ROWS)):
+class Recipe(Described, base_of(_ROWS)):
     """How to train on a dataset: the fields of `recipe_fields`, which explain themselves.
 
     Weight decay is L2 as in PyTorch: its product with a kernel is added to the kernel's gradient,
@@ -61,15 +61,6 @@ class Recipe(base_of(_ROWS)):
             return train, validation
         return train[draw_part(labels[train], self.examples)], validation
 
-    def to_config(self):
-        """Returns the fields as JSON types."""
-        return to_json(self)
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the recipe that `to_config` wrote; ValueError names a field that is wrong."""
-        return from_json(cls, config, "recipe")
-
     def replace(self, **fields):
         """Returns a copy with other fields; those given as None stay."""
         given = {name: value for name, value in fields.items() if value is not None}
@@ -107,22 +98,18 @@ LARGEST_SMALL_SIDE = 64
 
 
 def recipe_for(name, image_shape):
-    """Returns the recipe of a dataset.
+    """Returns the `Recipe` of a dataset.
 
     Args:
         name: dataset as the catalog takes it; TFDS configs and versions do not matter.
         image_shape: (height, width, channels) for datasets without a row of their own: sides of
             up to 64 pixels get `SMALL_IMAGES`, larger and varying ones `LARGE_IMAGES`.
-
-    Returns:
-        A `Recipe`.
     """
     base = name.split("/")[0].split(":")[0]
     if base in RECIPES:
         return RECIPES[base]
     sides = image_shape[:2]
-    small = None not in sides and max(sides) <= LARGEST_SMALL_SIDE
-    if small:
+    if None not in sides and max(sides) <= LARGEST_SMALL_SIDE:
         return SMALL_IMAGES
     is_rgb = image_shape[-1] == 3
     return LARGE_IMAGES if is_rgb else dataclasses.replace(LARGE_IMAGES, mean=None, std=None)
