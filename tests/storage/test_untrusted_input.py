@@ -162,9 +162,8 @@ def test_dataset_names_are_no_paths(tmp_path, name):
 
 def test_teacher_of_a_config_is_no_path(tmp_path, tiny, tiny_recipe):
     directory = RunDirectory(tmp_path / "runs", "run")
-    settings = RunSettings(
-        "wrn-10-1", dataset="npz:x", recipe=tiny_recipe, teachers=("../../secret",), loss="mse"
-    )
+    names = {"teachers": ("../../secret",), "loss": "mse"}
+    settings = RunSettings(model="wrn-10-1", dataset="npz:x", recipe=tiny_recipe, **names)
     with pytest.raises(ValueError, match="`name` must be letters, digits and"):
         finished_run.find_teachers(settings, directory, tiny)
 
