@@ -90,6 +90,7 @@ def test_search_page_has_every_trial_and_the_best(pages, search_directory):
     assert f"logitkd distill --config {search_directory / 'best.json'}" in text
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_command_makes_the_same_run(pages, run_directory, workspace, monkeypatch, capsys):
     from keras_logitkd.cli import main
 
