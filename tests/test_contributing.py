@@ -47,18 +47,18 @@ def server(copy):
 
 @pytest.fixture
 def logitkd(server, copy, tmp_path, monkeypatch):
-    """Returns the function that runs a command of the copy, and returns what it prints."""
+    """Returns the function that runs a command of the copy; it returns what that prints."""
     monkeypatch.chdir(tmp_path)
     out, err = tmp_path / "out.txt", tmp_path / "err.txt"
 
-    def run(arguments):
+    def run(arguments, code=0):
         environment = {**os.environ, "PYTHONPATH": str(copy)}
         files = str(out), str(err)
         child = server.start(arguments.split(), str(tmp_path), environment, *files, tiny=True)
         while child.poll() is None:
             time.sleep(0.02)
-        assert child.returncode == 0, err.read_text()
-        return out.read_text()
+        assert child.returncode == code, err.read_text()
+        return err.read_text() if code else out.read_text()
 
     return run
 
@@ -108,9 +108,9 @@ def test_feature_method(logitkd):
 
 
 def test_model(logitkd):
-    logitkd(f"train --model mlp-7 --epochs 1 {ONCE}")
-    (row,) = (row for row in json.loads(logitkd("zoo --json")) if row["name"] == "mlp-16")
-    assert row["parameters"] == (32 * 32 * 3 + 1) * 16 + 17 * 100
+    trained = json.loads(logitkd(f"train --model mlp-7 --epochs 1 {ONCE} --json"))
+    assert trained["parameters"] == (8 * 8 + 1) * 7 + (7 + 1) * 10
+    assert "or mlp-W" in logitkd("train --model nlp-7", code=2)
 
 
 def test_view_operation_and_recipe_field(logitkd):

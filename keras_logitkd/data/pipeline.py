@@ -13,6 +13,9 @@ from keras_logitkd.data import randomness, shares
 from keras_logitkd.data.views.augmentation import NONE
 from keras_logitkd.storage.errors import DataError
 
+# For functions of tf.data without Python's `if` and loops over tensors: to translate such, as
+# autograph does, takes two seconds of every process.
+as_written = tf.autograph.experimental.do_not_convert
 _PREFETCH = 4  # steps
 _CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in between
 
@@ -96,6 +99,7 @@ def train_batches(
         parameters = augmentation.parameters(view_seed, view, len(split))
         return rows, indices[rows], parameters[indices[rows]], np.int64(view)
 
+    @as_written
     def epoch_batches(epoch):
         first = tf.where(epoch == initial_epoch, initial_step * batch_size, 0)
         return _planned_batches(plan, epoch, tf.cast(first, tf.int64), batch_size, logits)
@@ -184,7 +188,7 @@ def _planned_batches(plan, epoch, first, batch_size, logits):
 def _one_pass(indices, batch_size, read, share=None):
     order = tf.constant(indices)
     starts = tf.data.Dataset.range(0, len(indices), batch_size)
-    stream = starts.map(lambda start: {"index": order[start : start + batch_size]})
+    stream = starts.map(as_written(lambda start: {"index": order[start : start + batch_size]}))
     total = steps_per_epoch(len(indices), batch_size)
     return _in_parallel(stream, read, total, share)
 
@@ -193,7 +197,7 @@ def _in_parallel(stream, read, total, share):
     """Reads images in the background, a bounded number of steps ahead."""
     total *= 1 if share is None else share.stop - share.first
     stream = shares.cut(stream, share)
-    stream = stream.map(read, num_parallel_calls=_parallel_calls(), deterministic=True)
+    stream = stream.map(as_written(read), num_parallel_calls=_parallel_calls(), deterministic=True)
     stream = stream.apply(tf.data.experimental.assert_cardinality(total)).prefetch(_PREFETCH)
     # The autotuner's thread sleeps up to a minute, and an iterator cannot end before it wakes up.
     options = tf.data.Options()

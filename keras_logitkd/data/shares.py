@@ -28,6 +28,7 @@ def cut(batches, share):
     if share is None:
         return batches
 
+    @tf.autograph.experimental.do_not_convert  # see pipeline.as_written
     def parts(batch):
         def part(number):
             def rows(column):

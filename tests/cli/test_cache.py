@@ -3,12 +3,10 @@ import pathlib
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("tiny_networks")
-
 QUICK = ("--epochs", "2", "--batch-size", "256", "--views", "1", "--teacher", "t.keras")
 
 
-pytestmark = pytest.mark.usefixtures("small_teacher")
+pytestmark = pytest.mark.usefixtures("small_teacher", "tiny_networks")
 
 
 def test_computed_ahead_of_time_listed_used_verified_and_pruned(run):

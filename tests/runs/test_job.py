@@ -15,6 +15,8 @@ from keras_logitkd.runs.inputs import models
 from keras_logitkd.runs.inputs.teachers import Teacher
 from keras_logitkd.runs.spec.settings import RunSettings
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 class KilledError(Exception):
     pass

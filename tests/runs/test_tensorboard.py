@@ -16,6 +16,8 @@ from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.runs.tensorboard import EventWriter, hyperparameters
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture
 def settings(tiny, tiny_recipe):

@@ -8,6 +8,8 @@ from keras_logitkd.data.dataset import split_validation
 from keras_logitkd.runs.spec.recipes import SMALL_IMAGES
 from keras_logitkd.runs.workspace import Workspace, open_workspace
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture
 def workspace(tiny, tiny_recipe, tmp_path):

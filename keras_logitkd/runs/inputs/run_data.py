@@ -96,7 +96,9 @@ class RunData:
         stored = tf.data.Dataset.from_tensor_slices(known).batch(EVALUATION_BATCH)
         stored = shares.cut(stored, share)
         return tf.data.Dataset.zip(batches, stored).map(
-            lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
+            pipeline.as_written(
+                lambda record, logits: _inputs_and_targets({**record, "teacher_logits": logits})
+            )
         )
 
     def evaluation_batches(self, split, indices=None, share=None):
@@ -110,6 +112,7 @@ class RunData:
         )
 
 
+@pipeline.as_written
 def _inputs_and_targets(record, indices=False):
     """What `fit` takes of a record; with more than labels the targets are a dictionary."""
     names = ["label", *(["index"] if indices else [])]

@@ -15,6 +15,8 @@ from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.storage.atomic import StorageError
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 ARRAYS = {"model/0": np.arange(6, dtype=np.float32).reshape(2, 3), "optimizer/0": np.int64(7)}
 
 

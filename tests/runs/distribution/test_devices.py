@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import types
@@ -10,6 +11,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import tiny_zoo
 
 from keras_logitkd.data.shares import Share
 from keras_logitkd.networks.layers import FusedBatchNormalization
@@ -30,6 +32,9 @@ from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.networks.layers import draw_initial_values
 from keras_logitkd.runs.workspace import open_workspace
 
+import tiny_zoo
+
+tiny_zoo.stay()
 build_network = job.build_network
 
 
@@ -116,6 +121,7 @@ print("RESULTS" + json.dumps(results))
 def run(where, spec, *cases):
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(where), spec, *cases],
+        env={**os.environ, "PYTHONPATH": os.path.dirname(tiny_zoo.__file__)},
         capture_output=True,
         text=True,
         check=False,

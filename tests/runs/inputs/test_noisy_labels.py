@@ -17,6 +17,8 @@ from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.runs.workspace import Workspace
 from keras_logitkd.storage.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 NOISE = LabelNoise("symmetric", 0.5, seed=3)
 
 

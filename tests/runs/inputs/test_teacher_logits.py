@@ -15,6 +15,8 @@ from keras_logitkd.runs.inputs.teachers import Teacher
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.storage.logit_store import LogitStore
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture
 def settings(tiny, tiny_recipe):

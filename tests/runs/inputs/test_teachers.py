@@ -11,6 +11,8 @@ from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import RECIPES
 from keras_logitkd.runs.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 
 @pytest.fixture
 def workspace(tiny, tiny_recipe, tmp_path):
