@@ -1,8 +1,9 @@
 """kill -9 at random moments of a distillation of the digits: it resumes to the same bytes.
 
 With LOGITKD_FAULTS=full there are fifty moments, and LOGITKD_FAULTS_SEED draws others; else one,
-right after a checkpoint in the student's second stage, in a shorter run. Exactness needs the same
-number of threads, which all processes here are given. `pytest -rP` shows where each kill fell.
+right after a checkpoint in the student's second stage, in a shorter run of tiny networks. Exactness
+needs the same number of threads, which all processes here are given. `pytest -rP` shows where each
+kill fell.
 """
 
 import csv
@@ -53,20 +54,21 @@ _log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
-def whole(launch, tmp_path_factory):
-    """The run that nobody kills: its directory and its seconds of processor time."""
-    place = tmp_path_factory.mktemp("whole")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    code, err = launch(place, COMMAND, THREADS).end()
-    assert code == 0, err
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return place, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+def begin(request, launch):
+    """Starts the command in a directory: in an interpreter of its own, or as a fork."""
+    server = None if FULL else request.getfixturevalue("server")
+    return lambda place: launch(place, COMMAND, THREADS, server, tiny=not FULL)
 
 
 @pytest.fixture(scope="module")
-def forks(request):
-    """Forks the processes that are killed and resumed; None: each is an interpreter of its own."""
-    return None if FULL else request.getfixturevalue("server")
+def whole(begin, tmp_path_factory):
+    """The run that nobody kills: its directory and, unless forked, its processor time."""
+    place = tmp_path_factory.mktemp("whole")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code, err = begin(place).end()
+    assert code == 0, err
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return place, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def moment(number, seconds):
@@ -177,10 +179,10 @@ def files_of(root):
 
 
 @pytest.mark.parametrize("number", KILLS)
-def test_killed_run_resumes_to_the_same_bytes(whole, launch, forks, tmp_path, number):
+def test_killed_run_resumes_to_the_same_bytes(whole, begin, tmp_path, number):
     expected, seconds = whole
     delay, pattern = moment(number, seconds)
-    child = launch(tmp_path, COMMAND, THREADS, forks)
+    child = begin(tmp_path)
     wait_for(child, delay, pattern)
     code = child.kill()
     phase = phase_of(tmp_path)
@@ -194,7 +196,7 @@ def test_killed_run_resumes_to_the_same_bytes(whole, launch, forks, tmp_path, nu
     _log.warning("kill %d (code %d) at %s: in %s; %s", number, code, when, phase, places)
     check_files(tmp_path)
     started = time.monotonic()
-    code, err = launch(tmp_path, COMMAND, THREADS, forks).end()
+    code, err = begin(tmp_path).end()
     assert code == 0, err
     _log.warning("kill %d resumed in %.1f s", number, time.monotonic() - started)
     check_equal(expected, tmp_path)
