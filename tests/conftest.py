@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -57,12 +58,13 @@ def _keras_defaults():
 
 
 @pytest.fixture
-def tiny_networks():
+def tiny_networks(request):
     """The zoo's families have a single convolution: for tests whose subject is no network.
 
-    Fixtures of a wider scope take `tiny_zoo.in_place()` themselves.
+    Fixtures of a wider scope take `tiny_zoo.in_place()` themselves. Slow tests keep the zoo's own
+    networks, which the processes that they start have, too.
     """
-    with tiny_zoo.in_place():
+    with contextlib.nullcontext() if "slow" in request.keywords else tiny_zoo.in_place():
         yield
 
 

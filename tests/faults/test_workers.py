@@ -69,7 +69,7 @@ def test_sigterm_ends_all_workers_at_a_checkpoint(start, tmp_path):
     child = start(*COMMAND, "--runs-dir", "stopped", "--epochs", "200")
     child.until_file("stopped/run/checkpoint*")
     workers = children(child.process.pid)
-    child.process.terminate()
+    child.process.send_signal(signal.SIGTERM)
     code, said = child.end()
     assert code == 128 + signal.SIGTERM
     assert "SIGTERM" in said
