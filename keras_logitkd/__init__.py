@@ -12,6 +12,7 @@ _HOMES = {
     "Distiller": "distiller",
     "FusedBatchNormalization": "networks.layers",
     "LogitStore": "storage.logit_store",
+    "strip_activation": "networks.endings",
     "strip_softmax": "networks.endings",
     "to_stock": "networks.layers",
 }

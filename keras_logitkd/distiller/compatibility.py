@@ -3,7 +3,7 @@
 import keras
 
 from keras_logitkd import losses
-from keras_logitkd.networks.endings import ends_in_softmax
+from keras_logitkd.networks.endings import advice, ending_of
 
 
 def hard_loss(loss):
@@ -44,7 +44,7 @@ def distillation_loss(loss, features):
 
 
 def check_student(student):
-    """Raises ValueError where a model cannot be a student: not built, or ending in a softmax."""
+    """Raises ValueError where a model cannot be a student: not built, or returning no logits."""
     if not isinstance(student, keras.Model):
         raise ValueError(f"`student` must be a keras.Model. Received: student={student!r}")
     _check_logits(
@@ -53,7 +53,7 @@ def check_student(student):
 
 
 def check_teacher(teacher, student):
-    """Raises ValueError where a model cannot teach a student: not built, softmax, other shapes."""
+    """Raises ValueError where a model cannot teach: not built, no logits, other shapes."""
     if not isinstance(teacher, keras.Model):
         raise ValueError(
             f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
@@ -69,15 +69,15 @@ def check_teacher(teacher, student):
 
 
 def _check_logits(role, model, how_built):
-    """Refuses a model that is not built, ends in a softmax, or has more than one output."""
+    """Refuses a model that is not built, ends in no logits, or has more than one output."""
     if not model.built:
         raise ValueError(
             f"`{role}` must be built{how_built}. Received: unbuilt model {model.name!r}"
         )
-    if ends_in_softmax(model):
+    if ending := ending_of(model):
         raise ValueError(
-            f"`{role}` must return logits, but it ends in a softmax. Pass "
-            f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
+            f"`{role}` must return logits, but it ends in a {ending}: "
+            f"{advice(ending, role)}. Received: model {model.name!r}"
         )
     is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
     if is_known and not returns_one_tensor(model):

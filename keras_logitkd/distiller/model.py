@@ -54,7 +54,7 @@ class Distiller(keras.Model):
             everything, and methods that have several stages are refused.
 
     Raises:
-        ValueError: If a model ends in a softmax, the student is not built, input shapes or class
+        ValueError: If a model returns no logits, the student is not built, input shapes or class
             counts differ, or `alpha` or `distillation_loss` is out of range.
 
     Example:

@@ -48,8 +48,29 @@ def test_softmax(role, kind):
     message = message_of(**models)
     role = "student" if role == "student" else "teacher"
     assert message.startswith(f"`{role}` must return logits")
-    assert f"keras_logitkd.strip_softmax({role})" in message
+    assert f"keras_logitkd.strip_activation({role})" in message
     assert "'culprit'" in message
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+@pytest.mark.parametrize(
+    ("activation", "advice"),
+    [
+        ("sigmoid", "pass keras_logitkd.strip_activation({role})"),
+        ("log_softmax", "pass keras_logitkd.strip_activation({role})"),
+        ("sparsemax", "a sparsemax has no logits; train a model that ends in a linear layer"),
+        ("hard_sigmoid", "a hard_sigmoid has no logits; train a model that ends in a linear layer"),
+    ],
+)
+@pytest.mark.parametrize("behind", [keras.layers.Identity, lambda: keras.layers.Reshape((5,))])
+def test_outputs_that_are_no_logits(role, activation, advice, behind):
+    model = network(activation=activation, name="culprit")
+    model.add(behind())
+    models = {"teacher": network(), "student": network(), role: model}
+    assert message_of(**models) == (
+        f"`{role}` must return logits, but it ends in a {activation}: {advice.format(role=role)}. "
+        "Received: model 'culprit'"
+    )
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
