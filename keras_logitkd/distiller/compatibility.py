@@ -6,6 +6,16 @@ from keras_logitkd import losses
 from keras_logitkd.networks.endings import advice, ending_of
 
 
+def check_backend():
+    """Raises ValueError unless Keras runs on TensorFlow, which the Distiller's steps need."""
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise ValueError(
+            "Distiller needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow. The losses, which "
+            "keras.distillation.Distiller takes, and the zoo run on other backends, too. "
+            f"Received: backend {backend!r}"
+        )
+
+
 def hard_loss(loss):
     """Returns the hard loss on logits that `compile(loss=...)` names, or raises ValueError."""
     named = {
@@ -27,6 +37,8 @@ def hard_loss(loss):
             "`loss` must take logits: the student returns them. Pass from_logits=True to "
             f"{type(loss).__name__}. Received: from_logits=False"
         )
+    if loss.reduction in (None, "none"):
+        raise ValueError("`loss` must reduce over the batch. Received: reduction=None")
     return loss
 
 

@@ -180,6 +180,23 @@ def test_compile_loss_on_probabilities(loss):
     assert "Received: from_logits=False" in str(error.value)
 
 
+@pytest.mark.parametrize("reduction", ["none", None])
+def test_compile_loss_without_reduction(reduction):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+    with pytest.raises(ValueError, match="^`loss") as error:
+        Distiller(network(), network()).compile("sgd", loss)
+    assert str(error.value) == "`loss` must reduce over the batch. Received: reduction=None"
+
+
+def test_compile_loss_weights():
+    with pytest.raises(ValueError, match="^`loss") as error:
+        Distiller(network(), network()).compile("sgd", loss_weights=[2.0])
+    assert str(error.value) == (
+        "`loss_weights` must be None: `alpha` and the weights of `features` weigh the terms. "
+        "Received: loss_weights=[2.0]"
+    )
+
+
 @pytest.mark.parametrize("run_eagerly", [True, False])
 @pytest.mark.parametrize(
     ("teacher", "alpha", "y", "match"),
