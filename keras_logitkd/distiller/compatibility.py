@@ -3,6 +3,7 @@
 import keras
 
 from keras_logitkd import losses
+from keras_logitkd.networks.callables import CallableTeacher
 from keras_logitkd.networks.endings import advice, ending_of
 
 
@@ -64,12 +65,28 @@ def check_student(student):
     )
 
 
-def check_teacher(teacher, student):
+def as_teacher(teacher, student):
+    """Returns what teaches a student, called as a `keras.Model` is: the model, or a callable.
+
+    Raises:
+        ValueError: If it is neither, not built, returns no logits or other shapes than the student.
+    """
+    if isinstance(teacher, keras.Model):
+        _check_teacher(teacher, student)
+        return teacher
+    if callable(teacher) and not isinstance(teacher, type):
+        return CallableTeacher(teacher, student)
+    instead = ""
+    if hasattr(teacher, "predict_proba"):
+        instead = "; for an estimator pass keras_logitkd.from_probabilities(teacher)"
+    raise ValueError(
+        "`teacher` must be a keras.Model, a callable from a batch to logits, a list of them, or "
+        f"None{instead}. Received: {teacher!r}"
+    )
+
+
+def _check_teacher(teacher, student):
     """Raises ValueError where a model cannot teach: not built, no logits, other shapes."""
-    if not isinstance(teacher, keras.Model):
-        raise ValueError(
-            f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
-        )
     _check_logits("teacher", teacher, ", with its trained weights")
     for what, noun in (("inputs", "input shape"), ("outputs", "class count")):
         theirs, ours = _shape(teacher, what), _shape(student, what)

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.batch import Batch
+from keras_logitkd.distiller.first_batch import FirstBatch
 from keras_logitkd.distiller.student_model import StudentModel
 from keras_logitkd.distiller.terms import feature_term, logit_term, total_of
 from keras_logitkd.features import terms as feature_terms
@@ -40,8 +41,10 @@ class Distiller(StudentModel):
     the terms out, and a method that needs the teacher itself cannot train.
 
     Args:
-        teacher: A `keras.Model` that returns logits, a list of such models, whose logits are
-            averaged, or None when the data carries the logits.
+        teacher: A `keras.Model` that returns logits, any other callable from a batch to logits,
+            which gets NumPy arrays unless it is a Keras layer, a `tf.Module` or a `tf.function`
+            (see `from_probabilities` for estimators), a list of such, whose logits are averaged,
+            or None when the data carries the logits.
         student: A built `keras.Model` that returns logits.
         distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`. None, with
             `features`, leaves that term out.
@@ -92,6 +95,8 @@ class Distiller(StudentModel):
         self._networks = feature_terms.make(
             self.features, student, trains, self.alpha and self.distillation_loss
         )
+        self._first_batch = FirstBatch()
+        self._first_batch.expect("student", [student])
         self.set_teacher(teacher)
         self._hard_tracker = keras.metrics.Mean(name="hard_loss")
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
@@ -112,18 +117,23 @@ class Distiller(StudentModel):
         )
 
     def set_teacher(self, teacher):
-        """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
+        """Sets the teacher, as `__init__` takes it, and raises as it does."""
         models = teacher if isinstance(teacher, list | tuple) else [teacher]
         models = [] if teacher is None else list(models)
         if teacher is not None and not models:
             raise ValueError(
                 f"`teacher` must name at least one model, or be None. Received: teacher={teacher!r}"
             )
-        for model in models:
-            compatibility.check_teacher(model, self.student)
+        models = [compatibility.as_teacher(model, self.student) for model in models]
+        self._first_batch.expect("teacher", models)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
         self._teacher = Ensemble(models) if models else None
         self._networks.set_teacher(models)
+        # XLA cannot compile a call of NumPy. Keras warns where `compile` was asked for it.
+        self.supports_jit = not any(getattr(model, "takes_arrays", False) for model in models)
+        if self._jit_compile and not self.supports_jit:
+            self._jit_compile = None  # setting what is set would do nothing
+            self.jit_compile = True
         # Steps compiled for another teacher would go on with it.
         self.train_function = self.test_function = None
 
@@ -194,6 +204,7 @@ class Distiller(StudentModel):
 
     def _taught(self, x, y, sample_weight=None):
         """The batch with what the teacher says of it."""
+        self._first_batch.look(x, self.loss)
         batch = Batch.of(x, y, sample_weight)
         if batch.teacher_logits is None and self._teacher is not None:
             if self._networks.teachers:

@@ -7,6 +7,7 @@ import keras
 from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.class_weight import fold_class_weight
 from keras_logitkd.distiller.epochs import follow_epochs
+from keras_logitkd.networks.callables import own_errors
 
 
 class StudentModel(keras.Model):
@@ -57,13 +58,28 @@ class StudentModel(keras.Model):
         arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         fold_class_weight(arguments)
         follow_epochs(arguments, self.distillation_loss, self.features)
-        return super().fit(**arguments)
+        with self._own_errors():
+            return super().fit(**arguments)
 
     def train_on_batch(self, *args, **kwargs):
         """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
         arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
         fold_class_weight(arguments)
-        return super().train_on_batch(**arguments)
+        with self._own_errors():
+            return super().train_on_batch(**arguments)
+
+    def evaluate(self, *args, **kwargs):
+        """Takes and returns what `keras.Model.evaluate` does."""
+        with self._own_errors():
+            return super().evaluate(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """Takes and returns what `keras.Model.test_on_batch` does."""
+        with self._own_errors():
+            return super().test_on_batch(*args, **kwargs)
+
+    def _own_errors(self):
+        return own_errors([] if self._teacher is None else self._teacher.models)
 
     def get_metrics_result(self):
         """Returns the metrics by name, without those of `compile` while no label was seen."""
