@@ -12,6 +12,8 @@ _HOMES = {
     "Distiller": "distiller",
     "FusedBatchNormalization": "networks.layers",
     "LogitStore": "storage.logit_store",
+    "from_probabilities": "networks.probabilities",
+    "strip_activation": "networks.endings",
     "strip_softmax": "networks.endings",
     "to_stock": "networks.layers",
 }

@@ -3,7 +3,18 @@
 import keras
 
 from keras_logitkd import losses
-from keras_logitkd.networks.endings import ends_in_softmax
+from keras_logitkd.networks.callables import CallableTeacher
+from keras_logitkd.networks.endings import advice, ending_of
+
+
+def check_backend():
+    """Raises ValueError unless Keras runs on TensorFlow, which the Distiller's steps need."""
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise ValueError(
+            "Distiller needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow. The losses, which "
+            "keras.distillation.Distiller takes, and the zoo run on other backends, too. "
+            f"Received: backend {backend!r}"
+        )
 
 
 def hard_loss(loss):
@@ -27,6 +38,8 @@ def hard_loss(loss):
             "`loss` must take logits: the student returns them. Pass from_logits=True to "
             f"{type(loss).__name__}. Received: from_logits=False"
         )
+    if loss.reduction in (None, "none"):
+        raise ValueError("`loss` must reduce over the batch. Received: reduction=None")
     return loss
 
 
@@ -44,7 +57,7 @@ def distillation_loss(loss, features):
 
 
 def check_student(student):
-    """Raises ValueError where a model cannot be a student: not built, or ending in a softmax."""
+    """Raises ValueError where a model cannot be a student: not built, or returning no logits."""
     if not isinstance(student, keras.Model):
         raise ValueError(f"`student` must be a keras.Model. Received: student={student!r}")
     _check_logits(
@@ -52,12 +65,28 @@ def check_student(student):
     )
 
 
-def check_teacher(teacher, student):
-    """Raises ValueError where a model cannot teach a student: not built, softmax, other shapes."""
-    if not isinstance(teacher, keras.Model):
-        raise ValueError(
-            f"`teacher` must be a keras.Model, a list of them, or None. Received: {teacher!r}"
-        )
+def as_teacher(teacher, student):
+    """Returns what teaches a student, called as a `keras.Model` is: the model, or a callable.
+
+    Raises:
+        ValueError: If it is neither, not built, returns no logits or other shapes than the student.
+    """
+    if isinstance(teacher, keras.Model):
+        _check_teacher(teacher, student)
+        return teacher
+    if callable(teacher) and not isinstance(teacher, type):
+        return CallableTeacher(teacher, student)
+    instead = ""
+    if hasattr(teacher, "predict_proba"):
+        instead = "; for an estimator pass keras_logitkd.from_probabilities(teacher)"
+    raise ValueError(
+        "`teacher` must be a keras.Model, a callable from a batch to logits, a list of them, or "
+        f"None{instead}. Received: {teacher!r}"
+    )
+
+
+def _check_teacher(teacher, student):
+    """Raises ValueError where a model cannot teach: not built, no logits, other shapes."""
     _check_logits("teacher", teacher, ", with its trained weights")
     for what, noun in (("inputs", "input shape"), ("outputs", "class count")):
         theirs, ours = _shape(teacher, what), _shape(student, what)
@@ -69,15 +98,15 @@ def check_teacher(teacher, student):
 
 
 def _check_logits(role, model, how_built):
-    """Refuses a model that is not built, ends in a softmax, or has more than one output."""
+    """Refuses a model that is not built, ends in no logits, or has more than one output."""
     if not model.built:
         raise ValueError(
             f"`{role}` must be built{how_built}. Received: unbuilt model {model.name!r}"
         )
-    if ends_in_softmax(model):
+    if ending := ending_of(model):
         raise ValueError(
-            f"`{role}` must return logits, but it ends in a softmax. Pass "
-            f"keras_logitkd.strip_softmax({role}) instead. Received: model {model.name!r}"
+            f"`{role}` must return logits, but it ends in a {ending}: "
+            f"{advice(ending, role)}. Received: model {model.name!r}"
         )
     is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
     if is_known and not returns_one_tensor(model):

@@ -1,7 +1,7 @@
 """The Distiller: a student that learns from its teacher's logits in `model.fit`."""
 
-import inspect
 import numbers
+import warnings
 
 import keras
 import tensorflow as tf
@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.batch import Batch
-from keras_logitkd.distiller.class_weight import fold_class_weight
-from keras_logitkd.distiller.epochs import follow_epochs
+from keras_logitkd.distiller.first_batch import FirstBatch
+from keras_logitkd.distiller.student_model import StudentModel
 from keras_logitkd.distiller.terms import feature_term, logit_term, total_of
 from keras_logitkd.features import terms as feature_terms
 from keras_logitkd.networks import replicas
@@ -18,7 +18,7 @@ from keras_logitkd.networks.inference import Ensemble
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
-class Distiller(keras.Model):
+class Distiller(StudentModel):
     """Trains a student on (1 - alpha) * hard loss + alpha * distillation loss (Eqs. 2 and 9).
 
     The student's own regularisation losses are added. The teacher runs in inference mode outside
@@ -41,8 +41,10 @@ class Distiller(keras.Model):
     the terms out, and a method that needs the teacher itself cannot train.
 
     Args:
-        teacher: A `keras.Model` that returns logits, a list of such models, whose logits are
-            averaged, or None when the data carries the logits.
+        teacher: A `keras.Model` that returns logits, any other callable from a batch to logits,
+            which gets NumPy arrays unless it is a Keras layer, a `tf.Module` or a `tf.function`
+            (see `from_probabilities` for estimators), a list of such, whose logits are averaged,
+            or None when the data carries the logits.
         student: A built `keras.Model` that returns logits.
         distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`. None, with
             `features`, leaves that term out.
@@ -54,8 +56,9 @@ class Distiller(keras.Model):
             everything, and methods that have several stages are refused.
 
     Raises:
-        ValueError: If a model ends in a softmax, the student is not built, input shapes or class
-            counts differ, or `alpha` or `distillation_loss` is out of range.
+        ValueError: If a model returns no logits, the student is not built, input shapes or class
+            counts differ, `alpha` or `distillation_loss` is out of range, or Keras runs on another
+            backend than TensorFlow.
 
     Example:
 
@@ -76,6 +79,7 @@ class Distiller(keras.Model):
         trains=None,
         **kwargs,
     ):
+        compatibility.check_backend()
         # Without autocast the student gets the inputs as they are, whatever the global policy.
         super().__init__(name=name, autocast=False, **kwargs)
         compatibility.check_student(student)
@@ -91,6 +95,8 @@ class Distiller(keras.Model):
         self._networks = feature_terms.make(
             self.features, student, trains, self.alpha and self.distillation_loss
         )
+        self._first_batch = FirstBatch()
+        self._first_batch.expect("student", [student])
         self.set_teacher(teacher)
         self._hard_tracker = keras.metrics.Mean(name="hard_loss")
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
@@ -111,64 +117,25 @@ class Distiller(keras.Model):
         )
 
     def set_teacher(self, teacher):
-        """Sets the teacher: a model, a list of models, or None. Raises as `__init__` does."""
+        """Sets the teacher, as `__init__` takes it, and raises as it does."""
         models = teacher if isinstance(teacher, list | tuple) else [teacher]
         models = [] if teacher is None else list(models)
         if teacher is not None and not models:
             raise ValueError(
                 f"`teacher` must name at least one model, or be None. Received: teacher={teacher!r}"
             )
-        for model in models:
-            compatibility.check_teacher(model, self.student)
+        models = [compatibility.as_teacher(model, self.student) for model in models]
+        self._first_batch.expect("teacher", models)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
         self._teacher = Ensemble(models) if models else None
         self._networks.set_teacher(models)
+        # XLA cannot compile a call of NumPy. Keras warns where `compile` was asked for it.
+        self.supports_jit = not any(getattr(model, "takes_arrays", False) for model in models)
+        if self._jit_compile and not self.supports_jit:
+            self._jit_compile = None  # setting what is set would do nothing
+            self.jit_compile = True
         # Steps compiled for another teacher would go on with it.
         self.train_function = self.test_function = None
-
-    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
-        """Configures training, as `keras.Model.compile` does.
-
-        Args:
-            optimizer: As in Keras.
-            loss: The hard loss, a `keras.losses.Loss` on logits. Defaults to
-                `SparseCategoricalCrossentropy(from_logits=True)`; the two names
-                `"sparse_categorical_crossentropy"` and `"categorical_crossentropy"` are read as
-                losses on logits, too.
-            metrics: Metrics of the labels and the student's logits.
-            **kwargs: As in Keras.
-
-        Raises:
-            ValueError: If `loss` expects probabilities or is not a loss.
-        """
-        super().compile(
-            optimizer=optimizer, loss=compatibility.hard_loss(loss), metrics=metrics, **kwargs
-        )
-
-    def compile_from_config(self, config):
-        """Compiles with what `get_compile_config` returned, when a distiller is loaded."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trained_variables)
-
-    def build(self, input_shape=None):
-        """Does nothing: the student is built already."""
-
-    def call(self, inputs, training=None):
-        """Returns the student's logits."""
-        return self.student(inputs, training=training)
-
-    def fit(self, *args, **kwargs):
-        """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
-        arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
-        fold_class_weight(arguments)
-        follow_epochs(arguments, self.distillation_loss, self.features)
-        return super().fit(**arguments)
-
-    def train_on_batch(self, *args, **kwargs):
-        """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
-        arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
-        fold_class_weight(arguments)
-        return super().train_on_batch(**arguments)
 
     @property
     def trained_variables(self):
@@ -192,9 +159,11 @@ class Distiller(keras.Model):
             if replicas.count() > 1 and self._averages:
                 loss *= replicas.balance(batch.size)
             scaled_loss = self.optimizer.scale_loss(loss)
-        weights = self.trained_variables
-        gradients = tape.gradient(scaled_loss, weights)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        if weights := self.trained_variables:
+            gradients = tape.gradient(scaled_loss, weights)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        else:
+            warnings.warn("The student does not have any trainable weights.", stacklevel=1)
         return self._log(batch, terms)
 
     def test_step(self, data):
@@ -211,15 +180,6 @@ class Distiller(keras.Model):
         batch = self._taught(x, y, sample_weight)
         batch.student_logits, batch.teacher_taps = y_pred, None
         return self._terms(batch, training)["loss"]
-
-    def get_metrics_result(self):
-        """Returns the metrics by name, without those of `compile` while no label was seen."""
-        results = {}
-        for metric in self.metrics:
-            if getattr(metric, "built", True):
-                result = metric.result()
-                results.update(result if isinstance(result, dict) else {metric.name: result})
-        return results
 
     def get_config(self):
         """Returns the constructor's arguments without the teacher, which is never saved."""
@@ -244,6 +204,7 @@ class Distiller(keras.Model):
 
     def _taught(self, x, y, sample_weight=None):
         """The batch with what the teacher says of it."""
+        self._first_batch.look(x, self.loss)
         batch = Batch.of(x, y, sample_weight)
         if batch.teacher_logits is None and self._teacher is not None:
             if self._networks.teachers:

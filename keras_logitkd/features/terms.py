@@ -102,6 +102,12 @@ class FeatureTerms:
                 f"{live[0].name} needs one teacher to take features from. "
                 f"Received: {len(models)} teachers"
             )
+        by_arrays = [model.name for model in models if getattr(model, "takes_arrays", False)]
+        if by_arrays and self._by_gradient is not None:
+            raise ValueError(
+                f"{self._by_gradient.name} needs a teacher with gradients: a keras.Model or a "
+                f"function of tensors. Received: {by_arrays[0]}, which gets arrays"
+            )
         self.teachers, taps = {}, {"moving": []} if live and needs_logits else {}
         for method in live:
             taps.setdefault(method.teacher_bn, []).append(method.teacher_taps)

@@ -63,7 +63,14 @@ DISTILL = ("distill", "--student", "wrn-10-1")
         ((*DISTILL, "--dataset", "no_such_set"), ("no_such_set", "digits", "folder:PATH")),
         ((*DISTILL, "--teacher", "missing.keras"), ("--teacher", "missing.keras")),
         ((*DISTILL, "--teacher", "junk.keras"), ("junk.keras", "not a .keras")),
-        ((*DISTILL, "--teacher", "softmax.keras"), ("softmax.keras", "softmax", "strip_softmax")),
+        (
+            (*DISTILL, "--teacher", "softmax.keras"),
+            ("softmax.keras", "strip_activation"),
+        ),
+        (
+            (*DISTILL, "--teacher", "sigmoid.keras"),
+            ("in a sigmoid", "strip_activation"),
+        ),
         ((*DISTILL, "--teacher", "five.keras"), ("five.keras", "10 logits", "5 outputs")),
         ((*DISTILL, "--teacher", "large.keras"), ("large.keras", "(8, 8, 1)", "(9, 9, 1)")),
         ((*DISTILL, "--teacher", "wrn-16-3,resnet-21"), ("--teacher", "resnet-21")),
@@ -92,7 +99,8 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, parts):
     (tmp_path / "blocked").write_text("")
     (tmp_path / "empty").mkdir()
     own_model(5).save(tmp_path / "five.keras")
-    own_model(activation="softmax").save(tmp_path / "softmax.keras")
+    for activation in ("softmax", "sigmoid"):
+        own_model(activation=activation).save(tmp_path / f"{activation}.keras")
     own_model(shape=(9, 9, 1)).save(tmp_path / "large.keras")
     inputs = keras.Input((8, 8, 1))
     logits = keras.layers.Dense(10)(keras.layers.Flatten()(inputs))

@@ -48,8 +48,29 @@ def test_softmax(role, kind):
     message = message_of(**models)
     role = "student" if role == "student" else "teacher"
     assert message.startswith(f"`{role}` must return logits")
-    assert f"keras_logitkd.strip_softmax({role})" in message
+    assert f"keras_logitkd.strip_activation({role})" in message
     assert "'culprit'" in message
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+@pytest.mark.parametrize(
+    ("activation", "advice"),
+    [
+        ("sigmoid", "pass keras_logitkd.strip_activation({role})"),
+        ("log_softmax", "pass keras_logitkd.strip_activation({role})"),
+        ("sparsemax", "a sparsemax has no logits; train a model that ends in a linear layer"),
+        ("hard_sigmoid", "a hard_sigmoid has no logits; train a model that ends in a linear layer"),
+    ],
+)
+@pytest.mark.parametrize("behind", [keras.layers.Identity, lambda: keras.layers.Reshape((5,))])
+def test_outputs_that_are_no_logits(role, activation, advice, behind):
+    model = network(activation=activation, name="culprit")
+    model.add(behind())
+    models = {"teacher": network(), "student": network(), role: model}
+    assert message_of(**models) == (
+        f"`{role}` must return logits, but it ends in a {activation}: {advice.format(role=role)}. "
+        "Received: model 'culprit'"
+    )
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
@@ -157,6 +178,23 @@ def test_compile_loss_on_probabilities(loss):
         distiller.compile("sgd", loss())
     assert f"Pass from_logits=True to {loss.__name__}" in str(error.value)
     assert "Received: from_logits=False" in str(error.value)
+
+
+@pytest.mark.parametrize("reduction", ["none", None])
+def test_compile_loss_without_reduction(reduction):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+    with pytest.raises(ValueError, match="^`loss") as error:
+        Distiller(network(), network()).compile("sgd", loss)
+    assert str(error.value) == "`loss` must reduce over the batch. Received: reduction=None"
+
+
+def test_compile_loss_weights():
+    with pytest.raises(ValueError, match="^`loss") as error:
+        Distiller(network(), network()).compile("sgd", loss_weights=[2.0])
+    assert str(error.value) == (
+        "`loss_weights` must be None: `alpha` and the weights of `features` weigh the terms. "
+        "Received: loss_weights=[2.0]"
+    )
 
 
 @pytest.mark.parametrize("run_eagerly", [True, False])

@@ -124,7 +124,7 @@ def test_strip_softmax_keeps_probabilities_and_the_original(make):
 def test_strip_softmax_makes_a_teacher(make):
     model = make()
     student = keras.Sequential([keras.Input((6,)), layers.Dense(5)])
-    with pytest.raises(ValueError, match="strip_softmax"):
+    with pytest.raises(ValueError, match="strip_activation"):
         Distiller(model, student)
     distiller = Distiller(strip_softmax(model), student, "kl:1")
     distiller.compile("sgd", run_eagerly=True)

@@ -10,7 +10,7 @@ import numpy as np
 from keras_logitkd import zoo
 from keras_logitkd.data.statistics import channel_statistics
 from keras_logitkd.distiller.compatibility import compatible, returns_one_tensor
-from keras_logitkd.networks.endings import ends_in_softmax
+from keras_logitkd.networks.endings import advice, ending_of
 from keras_logitkd.networks.layers import draw_initial_values
 from keras_logitkd.runs.spec.recipes import UNIT
 from keras_logitkd.storage.unpacking import check_zip
@@ -67,7 +67,7 @@ def load_model(path):
     """Loads a .keras file: a `keras.Model` that takes raw pixels and returns logits.
 
     Raises:
-        ValueError: If there is no such file, it cannot be read, or the model ends in a softmax.
+        ValueError: If there is no such file, it cannot be read, or the model returns no logits.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -86,10 +86,10 @@ def load_model(path):
             ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"Cannot load the model file {path}: {reason}") from error
-    if ends_in_softmax(model):
+    if ending := ending_of(model):
         raise ValueError(
-            f"A model must return logits, but {path} ends in a softmax. Save "
-            "keras_logitkd.strip_softmax(model) and pass that file"
+            f"A model file must return logits, but {path} ends in a {ending}: "
+            f"{advice(ending, verb='save')}"
         )
     return model
 

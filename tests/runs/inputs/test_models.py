@@ -67,12 +67,19 @@ def test_load_model_refuses_a_truncated_file(tmp_path):
         models.load_model(tmp_path / "a.keras")
 
 
-def test_load_model_refuses_a_softmax(tmp_path):
-    network = keras.Sequential(
-        [keras.layers.Input((2,)), keras.layers.Dense(2, activation="softmax")]
-    )
-    network.save(tmp_path / "a.keras")
-    with pytest.raises(ValueError, match="ends in a softmax.*strip_softmax"):
+@pytest.mark.parametrize(
+    ("activation", "advice"),
+    [
+        ("softmax", r"save keras_logitkd\.strip_activation\(model\)"),
+        ("sigmoid", r"save keras_logitkd\.strip_activation\(model\)"),
+        ("log_softmax", r"save keras_logitkd\.strip_activation\(model\)"),
+        ("sparsemax", "a sparsemax has no logits"),
+    ],
+)
+def test_load_model_refuses_what_returns_no_logits(tmp_path, activation, advice):
+    stack = [keras.layers.Dense(2, activation=activation), keras.layers.Dropout(0.5)]
+    keras.Sequential([keras.layers.Input((2,)), *stack]).save(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match=f"a.keras ends in a {activation}: {advice}"):
         models.load_model(tmp_path / "a.keras")
 
 

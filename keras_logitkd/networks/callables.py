@@ -1,0 +1,121 @@
+"""Teachers that are no Keras models: callables from a batch to logits, of any library."""
+
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+
+def runs_in_graph(function):
+    """Whether a callable is of TensorFlow or Keras and takes tensors; others take arrays."""
+    known = (keras.layers.Layer, tf.Module, tf.types.experimental.PolymorphicFunction)
+    return isinstance(function, known) or getattr(function, "in_graph", False)
+
+
+def name_of(function):
+    """Returns a name of a callable, for messages."""
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    return name or getattr(function, "name", None) or type(function).__name__
+
+
+def call(function, inputs):
+    """Calls what `runs_in_graph`, in inference mode."""
+    is_layer = isinstance(function, keras.layers.Layer)
+    return function(inputs, training=False) if is_layer else function(inputs)
+
+
+class CallableTeacher:
+    """A callable as a teacher: it is called as a `keras.Model` is, and has no variables.
+
+    What `runs_in_graph` gets tensors. Anything else gets NumPy arrays, outside the compiled step
+    (`tf.numpy_function`); XLA cannot compile that.
+
+    Args:
+        function: A callable from a batch to logits.
+        student: The student, whose outputs have the same shape.
+
+    Attributes:
+        name: of the callable.
+        takes_arrays: whether it gets NumPy arrays.
+        check: a function that sees the first logits that arrays were answered by, or None.
+    """
+
+    outputs = None  # no graph of layers, as with a subclassed model
+
+    def __init__(self, function, student):
+        self.function, self.student = function, student
+        self.name = name_of(function)
+        self.takes_arrays = not runs_in_graph(function)
+        self.check = None
+        self._error = None
+
+    def __call__(self, inputs, training=False):
+        """Returns the logits of a batch, a float32 tensor of the shape of the student's."""
+        shape = _output_shape(self.student, inputs)
+        if not self.takes_arrays:
+            logits = ops.cast(call(self.function, inputs), "float32")
+            self._check_shape(tuple(logits.shape), shape)
+            return logits
+
+        def answer(*arrays):
+            try:
+                return self._answer(keras.tree.pack_sequence_as(inputs, arrays), shape)
+            except Exception as error:  # TensorFlow would only tell its text
+                self._error = error
+                raise
+
+        logits = tf.numpy_function(answer, keras.tree.flatten(inputs), tf.float32)
+        logits.set_shape(shape)
+        return logits
+
+    def _answer(self, batch, shape):
+        logits = np.asarray(self.function(batch), dtype=np.float32)
+        size = len(keras.tree.flatten(batch)[0])
+        self._check_shape(logits.shape, (size, *shape[1:]))
+        if np.isnan(logits).any():
+            raise ValueError(f"`teacher` must return numbers. Received: nan from {self.name}")
+        if self.check is not None:
+            self.check(logits)
+            self.check = None
+        return logits
+
+    def _check_shape(self, received, shape):
+        fits = len(received) == len(shape) and all(
+            None in (ours, theirs) or ours == theirs
+            for ours, theirs in zip(shape, received, strict=True)
+        )
+        if not fits:
+            wanted = ("batch", *shape[1:])
+            raise ValueError(
+                f"`teacher` must return logits of the student's shape "
+                f"({', '.join(map(str, wanted))}). Received: shape {received} from {self.name}"
+            )
+
+    def raise_error(self):
+        """Raises what went wrong in the callable, if anything did."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
+@contextlib.contextmanager
+def own_errors(teachers):
+    """A context in which errors of callables come as they were raised, not as TensorFlow's."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for teacher in teachers:
+            if isinstance(teacher, CallableTeacher):
+                teacher.raise_error()
+        raise
+
+
+def _output_shape(student, inputs):
+    """The shape of a student's outputs on a batch, whose size may be None."""
+    size = keras.tree.flatten(inputs)[0].shape[0]
+    if getattr(student, "outputs", None):
+        return (size, *student.outputs[0].shape[1:])
+    symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs)
+    return (size, *student.compute_output_spec(symbols).shape[1:])
