@@ -1,9 +1,11 @@
 """The arithmetic of the Kullback-Leibler divergence between softened distributions.
 
-Each function takes teacher and student logits of shape (batch, classes) in the dtype of `wide` and
-returns the values, shape (batch,), and their gradient with respect to the student's logits, shape
-(batch, classes). Equation numbers are those of Kim et al., IJCAI 2021.
+Each function takes teacher and student logits of shape (..., classes) in the dtype of `wide` and
+returns the values, shape (...,), and their gradient with respect to the student's logits, shape
+(..., classes). Equation numbers are those of Kim et al., IJCAI 2021.
 """
+
+import math
 
 import keras
 from keras import ops
@@ -15,11 +17,23 @@ _FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
 _LARGE_EXPONENT = 60.0
 
 
+def at(temperature, scale):
+    """Returns the function of teacher and student logits that has a temperature in [0, inf]."""
+    if temperature == math.inf:
+        return variance_limit
+    if temperature == 0:
+        return argmax_limit
+    return lambda teacher, student: softened_kl(teacher, student, temperature, scale)
+
+
 def softened_kl(teacher, student, temperature, scale):
     """KL at a temperature in (0, inf), times its factor (Eq. 7).
 
     With x = (d - E[d]) / tau, d = z^s - z^t and the expectation under p^t(tau), KL is
     log E[exp(x)] = log1p(E[expm1(x) - x]), in which nothing cancels.
+
+    A class whose logit is -inf at the teacher counts as 0 log 0 = 0: the expectation is over the
+    others, and what the student gives to these classes, m, adds -log(1 - m).
     """
     lowest, highest = _FINITE_TEMPERATURES[wide()]
     tau = min(max(temperature, lowest), highest)
@@ -28,21 +42,28 @@ def softened_kl(teacher, student, temperature, scale):
     student = student - ops.max(student, axis=-1, keepdims=True)
     log_p = ops.log_softmax(teacher / tau, axis=-1)
     p = ops.exp(log_p)
-    difference = student - teacher
+    absent, lost = ops.equal(teacher, -math.inf), ops.equal(student, -math.inf)
+    is_infinite = ops.logical_or(absent, lost)
+    difference = ops.where(is_infinite, 0.0, student - teacher)
     x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
+    # Without the classes that the teacher excludes; one that only the student excludes costs inf.
+    x = ops.where(is_infinite, ops.where(ops.logical_and(lost, p > 0), math.inf, 0.0), x)
+    log_q = ops.log_softmax(student / tau, axis=-1)
+    q = ops.exp(log_q)
+    q_absent = ops.sum(ops.where(absent, q, 0.0), axis=-1, keepdims=True)
 
     # Where some x is large, each network's own softmax is exact however small tau is.
-    is_large = ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT
+    is_large = ops.logical_or(ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT, q_absent > 0.5)
     moderate = ops.log1p(
         ops.sum(p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT)), axis=-1, keepdims=True)
-    )
-    log_q = ops.log_softmax(student / tau, axis=-1)
-    large = ops.sum(p * (log_p - log_q), axis=-1, keepdims=True)
+    ) - ops.log1p(-ops.minimum(q_absent, 0.5))
+    large = ops.sum(ops.where(absent, 0.0, p * (log_p - log_q)), axis=-1, keepdims=True)
     kl = ops.where(is_large, large, moderate)
 
     log_ratio = ops.where(is_large, log_q - log_p, x - kl)  # log p^s - log p^t
     near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
-    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, ops.exp(log_q) - p)
+    is_near = ops.logical_and(ops.abs(log_ratio) < 1.0, ops.logical_not(absent))
+    p_difference = ops.where(is_near, near, q - p)
 
     factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
     return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
@@ -57,11 +78,19 @@ def variance_limit(teacher, student):
 
 
 def argmax_limit(teacher, student):
-    """Eq. 6, tau = 0: matching of the predicted labels."""
-    classes = teacher.shape[-1]
-    teacher_label, student_label = ops.argmax(teacher, axis=-1), ops.argmax(student, axis=-1)
-    gradient = ops.one_hot(student_label, classes) - ops.one_hot(teacher_label, classes)
-    return ops.not_equal(student_label, teacher_label), gradient
+    """Eq. 6, tau = 0: the student's lead of the class that it predicts over the teacher's."""
+    predicted, wanted = _largest(student), _largest(teacher)
+    margin = ops.max(student, axis=-1) - ops.sum(ops.where(wanted, student, 0.0), axis=-1)
+    is_broken = ops.any(ops.isnan(teacher), axis=-1)
+    gradient = ops.cast(predicted, student.dtype) - ops.cast(wanted, student.dtype)
+    return ops.where(is_broken, math.nan, margin), gradient
+
+
+def _largest(logits):
+    """Where the largest logit of each example is, the first one of equals; shape as `logits`."""
+    classes = ops.arange(ops.shape(logits)[-1], dtype="int64")
+    label = ops.cast(ops.argmax(logits, axis=-1), "int64")
+    return ops.equal(classes, ops.expand_dims(label, axis=-1))
 
 
 def _expm1_minus_x(x):
