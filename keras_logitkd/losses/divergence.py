@@ -17,16 +17,25 @@ _FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
 _LARGE_EXPONENT = 60.0
 
 
-def at(temperature, scale):
-    """Returns the function of teacher and student logits that has a temperature in [0, inf]."""
+def at(temperature, scale, tails=False):
+    """Returns the function for a temperature in [0, inf]. `scale`, `tails`: of `softened_kl`."""
     if temperature == math.inf:
         return variance_limit
     if temperature == 0:
         return argmax_limit
-    return lambda teacher, student: softened_kl(teacher, student, temperature, scale)
+    return lambda teacher, student: softened_kl(teacher, student, temperature, scale, tails)
 
 
-def softened_kl(teacher, student, temperature, scale):
+def within_range(temperature):
+    """Returns a temperature that is as good as at its limit where it is beyond the dtype's range.
+
+    0 stands for the smallest, inf for the largest.
+    """
+    lowest, highest = _FINITE_TEMPERATURES[wide()]
+    return min(max(temperature, lowest), highest)
+
+
+def softened_kl(teacher, student, temperature, scale, tails=False):
     """KL at a temperature in (0, inf), times its factor (Eq. 7).
 
     With x = (d - E[d]) / tau, d = z^s - z^t and the expectation under p^t(tau), KL is
@@ -34,29 +43,31 @@ def softened_kl(teacher, student, temperature, scale):
 
     A class whose logit is -inf at the teacher counts as 0 log 0 = 0: the expectation is over the
     others, and what the student gives to these classes, m, adds -log(1 - m).
+
+    Where some x is large, each network's own log_softmax serves: its error of 1e-16 is nothing
+    beside 1. With `tails` classes without a probability at either network do not count as such,
+    and values and gradients far below 1 keep all their digits, too.
     """
-    lowest, highest = _FINITE_TEMPERATURES[wide()]
-    tau = min(max(temperature, lowest), highest)
+    tau = within_range(temperature)
     # The divergence ignores what is added to all logits; the largest at 0 keeps every digit.
     teacher = teacher - ops.max(teacher, axis=-1, keepdims=True)
     student = student - ops.max(student, axis=-1, keepdims=True)
     log_p = ops.log_softmax(teacher / tau, axis=-1)
-    p = ops.exp(log_p)
-    absent, lost = ops.equal(teacher, -math.inf), ops.equal(student, -math.inf)
-    is_infinite = ops.logical_or(absent, lost)
-    difference = ops.where(is_infinite, 0.0, student - teacher)
-    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
-    # Without the classes that the teacher excludes; one that only the student excludes costs inf.
-    x = ops.where(is_infinite, ops.where(ops.logical_and(lost, p > 0), math.inf, 0.0), x)
     log_q = ops.log_softmax(student / tau, axis=-1)
-    q = ops.exp(log_q)
+    p, q = ops.exp(log_p), ops.exp(log_q)
+    absent = ops.equal(p, 0.0) if tails else ops.equal(teacher, -math.inf)
+    x = _exponents(teacher, student, p, tau, absent)
     q_absent = ops.sum(ops.where(absent, q, 0.0), axis=-1, keepdims=True)
 
-    # Where some x is large, each network's own softmax is exact however small tau is.
-    is_large = ops.logical_or(ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT, q_absent > 0.5)
-    moderate = ops.log1p(
-        ops.sum(p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT)), axis=-1, keepdims=True)
-    ) - ops.log1p(-ops.minimum(q_absent, 0.5))
+    exponent = log_p + x if tails else x
+    is_large = ops.max(exponent, axis=-1, keepdims=True) > _LARGE_EXPONENT
+    is_large = ops.logical_or(is_large, q_absent > 0.5)
+    terms = p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT))
+    if tails:
+        product = ops.exp(ops.minimum(exponent, _LARGE_EXPONENT))
+        terms = ops.where(x > _LARGE_EXPONENT, product - p * (1.0 + x), terms)
+    moderate = ops.log1p(ops.sum(terms, axis=-1, keepdims=True))
+    moderate = moderate - ops.log1p(-ops.minimum(q_absent, 0.5))
     large = ops.sum(ops.where(absent, 0.0, p * (log_p - log_q)), axis=-1, keepdims=True)
     kl = ops.where(is_large, large, moderate)
 
@@ -67,6 +78,19 @@ def softened_kl(teacher, student, temperature, scale):
 
     factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
     return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
+
+
+def _exponents(teacher, student, p, tau, absent):
+    """x, without the classes that are absent from the teacher's distribution.
+
+    It is inf at a class that only the student excludes, where the divergence is inf.
+    """
+    lost = ops.equal(student, -math.inf)
+    is_infinite = ops.logical_or(absent, lost)
+    difference = ops.where(is_infinite, 0.0, student - teacher)
+    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
+    costs = ops.where(ops.logical_and(lost, p > 0), math.inf, 0.0)
+    return ops.where(is_infinite, costs, x)
 
 
 def variance_limit(teacher, student):

@@ -30,6 +30,8 @@ class Row:
 LOSSES = {
     "mse": Row("keras_logitkd.losses.mse:LogitMSE"),
     "kl": Row("keras_logitkd.losses.kl:LogitKL", "temperature", 4.0),
+    "bkl": Row("keras_logitkd.losses.bernoulli_kl:LogitBernoulliKL", "temperature", 4.0),
+    "ttm": Row("keras_logitkd.losses.ttm:LogitTTM", "temperature", 4.0),
 }
 
 

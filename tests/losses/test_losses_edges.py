@@ -13,6 +13,8 @@ from keras_logitkd import losses
 
 quick = settings(max_examples=30, deadline=None)
 ALL = ["kl:0", "kl:0.01", "kl:3", "kl:inf", "mse", "mse:class_reduction=sum"]
+ALL += ["bkl:0", "bkl:3", "bkl:inf", "ttm:4", "ttm:4,weighted=true"]
+ALL += [f"kl:{tau},standardize=true" for tau in (0, 3, "inf")]
 INF = np.float32(math.inf)
 
 
@@ -71,7 +73,10 @@ def test_logits_of_minus_infinity_by_hand():
     np.testing.assert_allclose(gradient, [[1 / 6, 1 / 6, -1 / 3]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["kl:0", "kl:1e-3", "kl:0.1", "kl:4", "kl:1e6"])
+_KL = ["kl:0", "kl:1e-3", "kl:0.1", "kl:4", "kl:1e6"]
+
+
+@pytest.mark.parametrize("loss", [*_KL, "bkl:0", "bkl:4", "ttm:0", "ttm:4", "ttm:inf"])
 @pytest.mark.parametrize("mode", [None, {}, {"jit_compile": True}])
 def test_no_nan_comes_of_minus_infinity(loss, mode):
     # A random forest's probabilities have zeros: case 7 of the outputs.
