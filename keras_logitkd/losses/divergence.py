@@ -13,6 +13,8 @@ from keras import ops
 # Temperatures beyond these are numerically at their limit already, and nearer to 0 or inf the
 # quotients and squares below would leave the range of the dtype.
 _FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
+# What stands for -inf: no logit of float32 is there, and the quotients below stay finite.
+_EXCLUDED = {"float64": -1e50, "float32": -3.4e38}
 # Above, sums of exponentials would overflow, and nothing cancels.
 _LARGE_EXPONENT = 60.0
 
@@ -41,56 +43,59 @@ def softened_kl(teacher, student, temperature, scale, tails=False):
     With x = (d - E[d]) / tau, d = z^s - z^t and the expectation under p^t(tau), KL is
     log E[exp(x)] = log1p(E[expm1(x) - x]), in which nothing cancels.
 
-    A class whose logit is -inf at the teacher counts as 0 log 0 = 0: the expectation is over the
-    others, and what the student gives to these classes, m, adds -log(1 - m).
-
-    Where some x is large, each network's own log_softmax serves: its error of 1e-16 is nothing
-    beside 1. With `tails` classes without a probability at either network do not count as such,
-    and values and gradients far below 1 keep all their digits, too.
+    A class whose logit is -inf at the teacher counts as 0 log 0 = 0. Where some x is large, as
+    there, each network's own log_softmax serves: its error of 1e-16 is nothing beside 1. With
+    `tails` classes without a probability at the teacher do not count as such, nor those with
+    little at both, and values and gradients far below 1 keep all their digits, too.
     """
     tau = within_range(temperature)
-    # The divergence ignores what is added to all logits; the largest at 0 keeps every digit.
-    teacher = teacher - ops.max(teacher, axis=-1, keepdims=True)
-    student = student - ops.max(student, axis=-1, keepdims=True)
+    teacher, student = _shifted(teacher), _shifted(student)
     log_p = ops.log_softmax(teacher / tau, axis=-1)
     log_q = ops.log_softmax(student / tau, axis=-1)
     p, q = ops.exp(log_p), ops.exp(log_q)
-    absent = ops.equal(p, 0.0) if tails else ops.equal(teacher, -math.inf)
-    x = _exponents(teacher, student, p, tau, absent)
-    q_absent = ops.sum(ops.where(absent, q, 0.0), axis=-1, keepdims=True)
-
-    exponent = log_p + x if tails else x
-    is_large = ops.max(exponent, axis=-1, keepdims=True) > _LARGE_EXPONENT
-    is_large = ops.logical_or(is_large, q_absent > 0.5)
+    difference = student - teacher
+    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
     terms = p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT))
     if tails:
-        product = ops.exp(ops.minimum(exponent, _LARGE_EXPONENT))
-        terms = ops.where(x > _LARGE_EXPONENT, product - p * (1.0 + x), terms)
-    moderate = ops.log1p(ops.sum(terms, axis=-1, keepdims=True))
-    moderate = moderate - ops.log1p(-ops.minimum(q_absent, 0.5))
-    large = ops.sum(ops.where(absent, 0.0, p * (log_p - log_q)), axis=-1, keepdims=True)
+        moderate, is_large = _with_tails(x, terms, log_p, p, q)
+    else:
+        is_large = ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT
+        moderate = ops.log1p(ops.sum(terms, axis=-1, keepdims=True))
+    large = ops.sum(ops.where(p > 0, p * (log_p - log_q), 0.0), axis=-1, keepdims=True)
     kl = ops.where(is_large, large, moderate)
 
     log_ratio = ops.where(is_large, log_q - log_p, x - kl)  # log p^s - log p^t
     near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
-    is_near = ops.logical_and(ops.abs(log_ratio) < 1.0, ops.logical_not(absent))
-    p_difference = ops.where(is_near, near, q - p)
+    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, q - p)
 
     factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
     return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
 
 
-def _exponents(teacher, student, p, tau, absent):
-    """x, without the classes that are absent from the teacher's distribution.
+def _shifted(logits):
+    """Logits with the largest at 0, which keeps every digit; -inf becomes a finite number.
 
-    It is inf at a class that only the student excludes, where the divergence is inf.
+    It is below all that logits of float32 can be, and a probability of 0 at every temperature.
     """
-    lost = ops.equal(student, -math.inf)
-    is_infinite = ops.logical_or(absent, lost)
-    difference = ops.where(is_infinite, 0.0, student - teacher)
-    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
-    costs = ops.where(ops.logical_and(lost, p > 0), math.inf, 0.0)
-    return ops.where(is_infinite, costs, x)
+    # An example without any finite logit has no distribution, and shows as nan.
+    largest = ops.max(logits, axis=-1, keepdims=True)
+    return ops.maximum(logits, _EXCLUDED[wide()]) - largest
+
+
+def _with_tails(x, terms, log_p, p, q):
+    """(KL, where it must be taken from log_softmax) from the terms of E[expm1(x) - x].
+
+    Classes without a probability at the teacher are left out: what the student gives to them, m,
+    adds -log(1 - m). A large x whose product with p is small is a small term, too.
+    """
+    absent = ops.equal(p, 0.0)
+    q_absent = ops.sum(ops.where(absent, q, 0.0), axis=-1, keepdims=True)
+    exponent = ops.where(absent, -math.inf, log_p + x)  # log p^s + KL
+    product = ops.exp(ops.minimum(exponent, _LARGE_EXPONENT))
+    is_large = ops.max(exponent, axis=-1, keepdims=True) > _LARGE_EXPONENT
+    terms = ops.where(x > _LARGE_EXPONENT, product - ops.where(absent, 0.0, p * (1.0 + x)), terms)
+    kl = ops.log1p(ops.sum(terms, axis=-1, keepdims=True)) - ops.log1p(-ops.minimum(q_absent, 0.5))
+    return kl, ops.logical_or(is_large, q_absent > 0.5)
 
 
 def variance_limit(teacher, student):
