@@ -169,28 +169,6 @@ def test_logit_kl_is_right_where_keras_is_wrong(temperature, keras_loss, truth):
     assert abs(float(theirs.compute_loss(teacher, student)) / truth - 1) > 0.3
 
 
-def test_keras_distiller_takes_our_losses():
-    keras.utils.set_random_seed(1)
-    teacher, student = dense(), dense()
-    x = np.random.default_rng(0).standard_normal((8, 6)).astype(np.float32)
-    y = np.arange(8) % 10
-    expected = soft_kl(teacher(x).numpy(), student(x).numpy(), 3.0)
-    distiller = keras.distillation.Distiller(
-        teacher=teacher,
-        student=student,
-        distillation_losses=losses.LogitKL(3.0),
-        student_loss_weight=0.0,
-    )
-    distiller.compile(
-        optimizer=keras.optimizers.SGD(0.1),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
-    )
-    logs = distiller.fit(x, y, batch_size=8, epochs=1, verbose=0).history
-    assert logs["distillation_loss"][0] == pytest.approx(expected, rel=1e-5)
-    assert soft_kl(teacher(x).numpy(), student(x).numpy(), 3.0) < expected
-
-
 @pytest.mark.parametrize(
     "temperature", [-1, -1e-9, math.nan, -math.inf, "x", "4", True, None, [4.0]]
 )
