@@ -51,7 +51,9 @@ def test_classes_that_the_teacher_excludes_count_as_0_log_0(seed, classes, tau):
     teacher = np.where(out, -INF, teacher)
     value, gradient = value_and_gradient(f"kl:{tau}", teacher, student)
     expected = numpy_kl(teacher, student, tau)
-    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    # Near 0 the oracle itself has float64's rounding of probabilities near 1.
+    rounding = 1e-15 * max(tau, tau**2)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6, atol=rounding)
     np.testing.assert_allclose(gradient, expected[1], rtol=1e-6, atol=1e-7)
 
 
