@@ -34,7 +34,9 @@ _REPLACES = (
     "mse+at.",
 )
 @click.option(
-    "--tau", type=parameters.temperature, help="Temperature of kl, in [0, inf]. [default: 4]"
+    "--tau",
+    type=parameters.temperature,
+    help=f"Temperature of {', '.join(registry.softened())}, in [0, inf]. [default: 4]",
 )
 @options.count(
     "--switch-epoch",

@@ -20,7 +20,7 @@ from keras_logitkd.cli import options, parameters, quiet
     "--losses",
     type=parameters.losses,
     default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
-    help="Objectives of the students: ce, mse, kl:T with T in [0, inf].",
+    help="Objectives of the students: ce, mse, kl:T with T in [0, inf], ...",
 )
 @options.views_option
 @options.data_options

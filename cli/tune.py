@@ -29,7 +29,7 @@ _GRID_POINTS = 5
 @click.option(
     "--tau-range",
     metavar="LOW,HIGH|none",
-    help="Logarithmic axis of kl's temperature. [default: 0.1,30]",
+    help="Logarithmic axis of the temperature of kl, bkl or ttm. [default: 0.1,30]",
 )
 @click.option(
     "--tau-choices",

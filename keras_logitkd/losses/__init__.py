@@ -14,6 +14,10 @@ _HOMES = {
     "parse_temperature": "kl",
     "logit_mse": "mse",
     "LogitMSE": "mse",
+    "logit_bernoulli_kl": "bernoulli_kl",
+    "LogitBernoulliKL": "bernoulli_kl",
+    "logit_ttm": "ttm",
+    "LogitTTM": "ttm",
     "SequentialLoss": "sequential",
     "get": "registry",
 }

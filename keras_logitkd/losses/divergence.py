@@ -1,9 +1,11 @@
 """The arithmetic of the Kullback-Leibler divergence between softened distributions.
 
-Each function takes teacher and student logits of shape (batch, classes) in the dtype of `wide` and
-returns the values, shape (batch,), and their gradient with respect to the student's logits, shape
-(batch, classes). Equation numbers are those of Kim et al., IJCAI 2021.
+Each function takes teacher and student logits of shape (..., classes) in the dtype of `wide` and
+returns the values, shape (...,), and their gradient with respect to the student's logits, shape
+(..., classes). Equation numbers are those of Kim et al., IJCAI 2021.
 """
+
+import math
 
 import keras
 from keras import ops
@@ -11,41 +13,89 @@ from keras import ops
 # Temperatures beyond these are numerically at their limit already, and nearer to 0 or inf the
 # quotients and squares below would leave the range of the dtype.
 _FINITE_TEMPERATURES = {"float64": (1e-250, 1e100), "float32": (1e-30, 1e15)}
+# What stands for -inf: no logit of float32 is there, and the quotients below stay finite.
+_EXCLUDED = {"float64": -1e50, "float32": -3.4e38}
 # Above, sums of exponentials would overflow, and nothing cancels.
 _LARGE_EXPONENT = 60.0
 
 
-def softened_kl(teacher, student, temperature, scale):
+def at(temperature, scale, tails=False):
+    """Returns the function for a temperature in [0, inf]. `scale`, `tails`: of `softened_kl`."""
+    if temperature == math.inf:
+        return variance_limit
+    if temperature == 0:
+        return argmax_limit
+    return lambda teacher, student: softened_kl(teacher, student, temperature, scale, tails)
+
+
+def within_range(temperature):
+    """Returns a temperature that is as good as at its limit where it is beyond the dtype's range.
+
+    0 stands for the smallest, inf for the largest.
+    """
+    lowest, highest = _FINITE_TEMPERATURES[wide()]
+    return min(max(temperature, lowest), highest)
+
+
+def softened_kl(teacher, student, temperature, scale, tails=False):
     """KL at a temperature in (0, inf), times its factor (Eq. 7).
 
     With x = (d - E[d]) / tau, d = z^s - z^t and the expectation under p^t(tau), KL is
     log E[exp(x)] = log1p(E[expm1(x) - x]), in which nothing cancels.
+
+    A class whose logit is -inf at the teacher counts as 0 log 0 = 0. Where some x is large, as
+    there, each network's own log_softmax serves: its error of 1e-16 is nothing beside 1. With
+    `tails` classes without a probability at the teacher do not count as such, nor those with
+    little at both, and values and gradients far below 1 keep all their digits, too.
     """
-    lowest, highest = _FINITE_TEMPERATURES[wide()]
-    tau = min(max(temperature, lowest), highest)
-    # The divergence ignores what is added to all logits; the largest at 0 keeps every digit.
-    teacher = teacher - ops.max(teacher, axis=-1, keepdims=True)
-    student = student - ops.max(student, axis=-1, keepdims=True)
+    tau = within_range(temperature)
+    teacher, student = _shifted(teacher), _shifted(student)
     log_p = ops.log_softmax(teacher / tau, axis=-1)
-    p = ops.exp(log_p)
+    log_q = ops.log_softmax(student / tau, axis=-1)
+    p, q = ops.exp(log_p), ops.exp(log_q)
     difference = student - teacher
     x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
-
-    # Where some x is large, each network's own softmax is exact however small tau is.
-    is_large = ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT
-    moderate = ops.log1p(
-        ops.sum(p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT)), axis=-1, keepdims=True)
-    )
-    log_q = ops.log_softmax(student / tau, axis=-1)
-    large = ops.sum(p * (log_p - log_q), axis=-1, keepdims=True)
+    terms = p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT))
+    if tails:
+        moderate, is_large = _with_tails(x, terms, log_p, p, q)
+    else:
+        is_large = ops.max(x, axis=-1, keepdims=True) > _LARGE_EXPONENT
+        moderate = ops.log1p(ops.sum(terms, axis=-1, keepdims=True))
+    large = ops.sum(ops.where(p > 0, p * (log_p - log_q), 0.0), axis=-1, keepdims=True)
     kl = ops.where(is_large, large, moderate)
 
     log_ratio = ops.where(is_large, log_q - log_p, x - kl)  # log p^s - log p^t
     near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
-    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, ops.exp(log_q) - p)
+    p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, q - p)
 
     factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
     return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
+
+
+def _shifted(logits):
+    """Logits with the largest at 0, which keeps every digit; -inf becomes a finite number.
+
+    It is below all that logits of float32 can be, and a probability of 0 at every temperature.
+    """
+    # An example without any finite logit has no distribution, and shows as nan.
+    largest = ops.max(logits, axis=-1, keepdims=True)
+    return ops.maximum(logits, _EXCLUDED[wide()]) - largest
+
+
+def _with_tails(x, terms, log_p, p, q):
+    """(KL, where it must be taken from log_softmax) from the terms of E[expm1(x) - x].
+
+    Classes without a probability at the teacher are left out: what the student gives to them, m,
+    adds -log(1 - m). A large x whose product with p is small is a small term, too.
+    """
+    absent = ops.equal(p, 0.0)
+    q_absent = ops.sum(ops.where(absent, q, 0.0), axis=-1, keepdims=True)
+    exponent = ops.where(absent, -math.inf, log_p + x)  # log p^s + KL
+    product = ops.exp(ops.minimum(exponent, _LARGE_EXPONENT))
+    is_large = ops.max(exponent, axis=-1, keepdims=True) > _LARGE_EXPONENT
+    terms = ops.where(x > _LARGE_EXPONENT, product - ops.where(absent, 0.0, p * (1.0 + x)), terms)
+    kl = ops.log1p(ops.sum(terms, axis=-1, keepdims=True)) - ops.log1p(-ops.minimum(q_absent, 0.5))
+    return kl, ops.logical_or(is_large, q_absent > 0.5)
 
 
 def variance_limit(teacher, student):
@@ -57,11 +107,19 @@ def variance_limit(teacher, student):
 
 
 def argmax_limit(teacher, student):
-    """Eq. 6, tau = 0: matching of the predicted labels."""
-    classes = teacher.shape[-1]
-    teacher_label, student_label = ops.argmax(teacher, axis=-1), ops.argmax(student, axis=-1)
-    gradient = ops.one_hot(student_label, classes) - ops.one_hot(teacher_label, classes)
-    return ops.not_equal(student_label, teacher_label), gradient
+    """Eq. 6, tau = 0: the student's lead of the class that it predicts over the teacher's."""
+    predicted, wanted = _largest(student), _largest(teacher)
+    margin = ops.max(student, axis=-1) - ops.sum(ops.where(wanted, student, 0.0), axis=-1)
+    is_broken = ops.any(ops.isnan(teacher), axis=-1)
+    gradient = ops.cast(predicted, student.dtype) - ops.cast(wanted, student.dtype)
+    return ops.where(is_broken, math.nan, margin), gradient
+
+
+def _largest(logits):
+    """Where the largest logit of each example is, the first one of equals; shape as `logits`."""
+    classes = ops.arange(ops.shape(logits)[-1], dtype="int64")
+    label = ops.cast(ops.argmax(logits, axis=-1), "int64")
+    return ops.equal(classes, ops.expand_dims(label, axis=-1))
 
 
 def _expm1_minus_x(x):

@@ -1,17 +1,23 @@
 """The Kullback-Leibler divergence between softened distributions."""
 
 import math
-import numbers
 
 import keras
 
 from keras_logitkd.losses import divergence
-from keras_logitkd.losses.base import LogitLoss, check_choice, check_logits, with_gradient
+from keras_logitkd.losses.base import (
+    LogitLoss,
+    check_classes,
+    check_finite,
+    check_logits,
+    check_probabilities,
+    check_temperature,
+    with_gradient,
+)
+from keras_logitkd.losses.standardization import standardized
 
-_SCALES = ("max", "squared", "none")
 
-
-def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max"):
+def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max", standardize=False):
     """Kullback-Leibler divergence between softened teacher and student distributions.
 
     Formula, with p(tau) = softmax(z / tau) and the factor of Eq. 7:
@@ -19,39 +25,70 @@ def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max"):
         max(tau, tau^2) * sum_k p^t_k (log p^t_k - log p^s_k)
 
     The limits are exact: at tau = inf (Eqs. 5 and 8) the value is half the variance over the
-    classes of z^s - z^t; at tau = 0 (Eq. 6) the gradient is 1[argmax z^s = k] - 1[argmax z^t = k]
-    and the value reported is 1 where the two argmax differ and 0 elsewhere.
+    classes of z^s - z^t; at tau = 0 (Eq. 6) it is max_j z^s_j - z^s_{argmax z^t}, how far the
+    class that the student predicts leads the teacher's, with the gradient
+    1[argmax z^s = k] - 1[argmax z^t = k].
 
     Value and gradient come from forms that do not cancel: with x = (d - E_{p^t}[d]) / tau and
     d = z^s - z^t, KL = log1p(E_{p^t}[expm1(x) - x]). They are evaluated in float64 where the
     backend has it, so that they are good to float32's precision for logits of any size and
     offset, and the same eagerly, in a graph and under XLA. No gradient flows to the teacher.
 
+    A teacher's logit of -inf is a probability of 0, and exact below tau = inf: 0 log 0 = 0. A
+    student's where the teacher has a probability makes the value inf, and its gradient finite.
+
+    With `standardize` both networks' logits are z-scores, z' = (z - mean_k z) / std_k z with the
+    population's std (Sun et al., CVPR 2024): scale and shift of both drop out. At tau = inf the
+    value is 1 - rho(z^s, z^t), Pearson's correlation. Equal logits, which have none, count as a
+    uniform distribution, z' = 0, and as std = 1 in the gradient.
+
     Args:
-        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(..., classes)`: the last axis holds the
+            classes, at least two, whatever is before it are examples.
         temperature: A float in [0, inf]. Defaults to 1.0.
         scale: Factor of the divergence: `"max"` is max(tau, tau^2), `"squared"` is tau^2
             (Hinton et al., 2015) and `"none"` is 1. Defaults to `"max"`. A limit that is
             identically zero or diverges under the scale asked for is refused.
+        standardize: Whether to take z-scores of the logits. Needs three classes: two logits are
+            always -1 and 1. Defaults to False.
 
     Returns:
-        A float32 tensor of shape `(batch,)`, in nats times the scale.
+        A float32 tensor of shape `(...,)`, in nats times the scale.
 
     Raises:
         ValueError: If `temperature` is negative or nan, `scale` is unknown or has no limit at
-            this temperature, or the class counts differ.
+            this temperature, the shapes differ, or there are too few classes. Where values can be
+            looked at (not in a graph): if a teacher's logits are infinite at tau = inf or with
+            `standardize`, or the largest of an example is.
     """
-    temperature = _check_temperature(temperature, scale)
-    teacher, student = check_logits(teacher_logits, student_logits)
+    temperature = _check(temperature, scale, standardize)
+    teacher, student = check_classes(*check_logits(teacher_logits, student_logits))
+    if standardize:
+        return with_gradient(_of_scores(teacher, temperature, scale), teacher, student)
     if temperature == math.inf:
-        return with_gradient(divergence.variance_limit, teacher, student)
-    if temperature == 0:
-        return with_gradient(divergence.argmax_limit, teacher, student)
-    return with_gradient(
-        lambda teacher, student: divergence.softened_kl(teacher, student, temperature, scale),
-        teacher,
-        student,
-    )
+        check_finite(teacher, "kl:inf", "kl:T with T in [0, inf)")
+    else:
+        check_probabilities(teacher)
+    return with_gradient(divergence.at(temperature, scale), teacher, student)
+
+
+def _check(temperature, scale, standardize):
+    if not isinstance(standardize, bool):
+        raise ValueError(
+            f"`standardize` must be True or False. Received: standardize={standardize!r}"
+        )
+    return check_temperature(temperature, scale)
+
+
+def _of_scores(teacher, temperature, scale):
+    """The function of logits that takes the divergence of their z-scores."""
+    if teacher.shape[-1] == 2:
+        raise ValueError(
+            "`standardize` needs at least 3 classes: two logits are always -1 and 1 in units of "
+            "their deviation, and nothing is learnt. Pass kl:T without it. Received: 2 classes"
+        )
+    check_finite(teacher, "standardize=True", "kl:T with T in [0, inf) without it")
+    return standardized(divergence.at(temperature, scale, tails=True))
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
@@ -64,6 +101,7 @@ class LogitKL(LogitLoss):
         temperature: A float in [0, inf]. Defaults to 4.0.
         scale: `"max"`, `"squared"` or `"none"`. Defaults to `"max"` (Eq. 7).
         reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_kl"`.
+        standardize: Whether to take z-scores of the logits. Defaults to False.
 
     Example:
 
@@ -78,16 +116,20 @@ class LogitKL(LogitLoss):
         reduction="sum_over_batch_size",
         name="logit_kl",
         dtype=None,
+        standardize=False,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.temperature = _check_temperature(temperature, scale)
+        self.temperature = _check(temperature, scale, standardize)
         self.scale = scale
+        self.standardize = standardize
 
     def call(self, y_true, y_pred):
-        return logit_kl(y_true, y_pred, self.temperature, self.scale)
+        return logit_kl(y_true, y_pred, self.temperature, self.scale, self.standardize)
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature, "scale": self.scale}
+        config = super().get_config() | {"temperature": self.temperature, "scale": self.scale}
+        # Left out where it is not asked for: configs are what they were before there was one.
+        return config | ({"standardize": True} if self.standardize else {})
 
 
 def parse_temperature(text):
@@ -96,22 +138,4 @@ def parse_temperature(text):
         temperature = float(text)
     except ValueError:
         temperature = text
-    return _check_temperature(temperature, "max")
-
-
-def _check_temperature(temperature, scale):
-    check_choice("scale", scale, _SCALES)
-    is_number = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
-    if not is_number or not temperature >= 0:
-        raise ValueError(
-            f"`temperature` must be a number in [0, inf]. Received: temperature={temperature!r}"
-        )
-    vanishes = (temperature == 0 and scale != "max") or (
-        temperature == math.inf and scale == "none"
-    )
-    if vanishes:
-        raise ValueError(
-            f'`scale` must be "max" at temperature {temperature} (or "squared" at inf): with '
-            f"another factor there is no useful limit. Received: scale={scale!r}"
-        )
-    return float(temperature)
+    return check_temperature(temperature)

@@ -4,9 +4,13 @@ import keras
 from keras import ops
 
 from keras_logitkd.losses import divergence
-from keras_logitkd.losses.base import LogitLoss, check_choice, check_logits
-
-_CLASS_REDUCTIONS = ("mean", "sum")
+from keras_logitkd.losses.base import (
+    CLASS_REDUCTIONS,
+    LogitLoss,
+    check_choice,
+    check_finite,
+    check_logits,
+)
 
 
 def logit_mse(teacher_logits, student_logits, class_reduction="mean"):
@@ -16,18 +20,21 @@ def logit_mse(teacher_logits, student_logits, class_reduction="mean"):
     No gradient flows to the teacher.
 
     Args:
-        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(..., classes)`: the last axis holds the
+            classes, whatever is before it are examples.
         class_reduction: `"mean"` is what the paper's published numbers used, `"sum"` is Eq. 9
             as printed. Defaults to `"mean"`.
 
     Returns:
-        A float32 tensor of shape `(batch,)`.
+        A float32 tensor of shape `(...,)`.
 
     Raises:
-        ValueError: If `class_reduction` is unknown or the class counts differ.
+        ValueError: If `class_reduction` is unknown, the shapes differ, or a teacher's logits are
+            infinite, where values can be looked at (not in a graph).
     """
-    check_choice("class_reduction", class_reduction, _CLASS_REDUCTIONS)
+    check_choice("class_reduction", class_reduction, CLASS_REDUCTIONS)
     teacher, student = check_logits(teacher_logits, student_logits)
+    check_finite(teacher, "mse", "kl:T with T in [0, inf)")
     reduce = ops.mean if class_reduction == "mean" else ops.sum
     wide = divergence.wide()
     difference = ops.cast(student, wide) - ops.cast(ops.stop_gradient(teacher), wide)
@@ -47,7 +54,7 @@ class LogitMSE(LogitLoss):
         self, class_reduction="mean", reduction="sum_over_batch_size", name="logit_mse", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.class_reduction = check_choice("class_reduction", class_reduction, _CLASS_REDUCTIONS)
+        self.class_reduction = check_choice("class_reduction", class_reduction, CLASS_REDUCTIONS)
 
     def call(self, y_true, y_pred):
         return logit_mse(y_true, y_pred, self.class_reduction)

@@ -30,6 +30,8 @@ class Row:
 LOSSES = {
     "mse": Row("keras_logitkd.losses.mse:LogitMSE"),
     "kl": Row("keras_logitkd.losses.kl:LogitKL", "temperature", 4.0),
+    "bkl": Row("keras_logitkd.losses.bernoulli_kl:LogitBernoulliKL", "temperature", 4.0),
+    "ttm": Row("keras_logitkd.losses.ttm:LogitTTM", "temperature", 4.0),
 }
 
 
@@ -64,7 +66,8 @@ def get(identifier):
         A `keras.losses.Loss` instance.
 
     Raises:
-        ValueError: If nothing of that kind is named.
+        ValueError: If nothing of that kind is named, or it is a loss of Keras whose targets must
+            be probabilities or labels, see `targets`.
     """
     import keras
 
@@ -79,7 +82,9 @@ def get(identifier):
         loss = _read(identifier)
     if not isinstance(loss, keras.losses.Loss):
         raise ValueError(f"`distillation_loss` must be {_allowed()}. Received: {identifier!r}")
-    return loss
+    from keras_logitkd.losses.targets import check_targets
+
+    return check_targets(loss)
 
 
 def _read(term):

@@ -15,7 +15,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         beta: share of the other classes, in [0, 1). Defaults to 0: plain cross-entropy.
         reduction, name, dtype: As for `keras.losses.Loss`, the name `"smoothed_crossentropy"`.
 
-    Called with integer labels of shape `(batch,)` and logits of shape `(batch, classes)`.
+    Called with integer labels of shape `(...,)` and logits of shape `(..., classes)`.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.beta = beta
 
     def call(self, y_true, y_pred):
-        classes = y_pred.shape[-1]
+        classes = ops.shape(y_pred)[-1]  # a number where it is known
         log_p = ops.log_softmax(y_pred, axis=-1)
         labels = ops.one_hot(ops.cast(y_true, "int32"), classes, dtype=log_p.dtype)
         on_label = ops.sum(labels * log_p, axis=-1)
-        elsewhere = (ops.sum(log_p, axis=-1) - on_label) / (classes - 1)
+        elsewhere = (ops.sum(log_p, axis=-1) - on_label) / (ops.cast(classes, log_p.dtype) - 1)
         return -((1 - self.beta) * on_label + self.beta * elsewhere)
 
     def get_config(self):

@@ -109,7 +109,7 @@ def test_mixed_float16_scales_the_loss_and_trains_like_float32(reference):
         ("float32", "mixed_float16"),
     ],
 )
-@pytest.mark.parametrize("loss", ["mse", "kl:0.01", "kl:inf"])
+@pytest.mark.parametrize("loss", ["mse", "kl:0.01", "kl:inf", "bkl:3", "kl:3,standardize=true"])
 def test_dtypes_of_teacher_and_student_may_differ(teacher_dtype, student_dtype, loss):
     teacher = network(16, seed=1, dtype=teacher_dtype)
     student = network(dtype=student_dtype)

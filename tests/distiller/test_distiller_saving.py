@@ -194,7 +194,14 @@ def test_backup_and_restore_continues_a_sequential_run(tmp_path):
 
 @pytest.mark.parametrize(
     "loss",
-    ["mse", "kl:inf", losses.LogitKL(2.0, scale="none"), "kl:3@0,mse@4"],
+    [
+        "mse",
+        "kl:inf",
+        losses.LogitKL(2.0, scale="none"),
+        "kl:3@0,mse@4",
+        "bkl:2,class_reduction=sum",
+        "kl:3,standardize=true@0,ttm:4,weighted=true@4",
+    ],
 )
 def test_from_config_round_trip(loss):
     distiller = Distiller(TEACHER, network(), loss, alpha=0.25, name="mine")

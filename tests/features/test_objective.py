@@ -40,6 +40,9 @@ print(Objective.parse("kl:3@0,mse@4+at").stages, {"keras", "tensorflow"} & set(s
         ("kl:inf", "kl:inf", (), math.inf, "KL\nτ = ∞", ("alpha",)),
         ("kl", "kl", (), 4.0, "kl", ("temperature", "alpha")),
         ("mse", "mse", (), None, "MSE", ("alpha",)),
+        ("bkl:2", "bkl:2", (), 2.0, "BKL\nτ = 2", ("alpha",)),
+        ("ttm", "ttm", (), 4.0, "ttm", ("temperature", "alpha")),
+        ("ttm:4,weighted=true", "ttm:4,weighted=true", (), 4.0, "ttm:4,weighted=true", ("alpha",)),
         ("kl:3,scale=none", "kl:3,scale=none", (), 3.0, "kl:3,scale=none", ("alpha",)),
         ("kl:3@0,mse@2", "kl:3@0,mse@2", (), None, "kl:3@0,mse@2", ("alpha",)),
         ("kl:2+at:weight=5", "kl:2", ("at:weight=5",), 2.0, "kl:2+at:weight=5", ("alpha",)),
@@ -128,7 +131,7 @@ def test_a_loss_is_one_row(toy):
     for text in ("toy:x", "toy:2,duble=true"):
         with pytest.raises(ValueError, match="toy"):
             Objective.parse(text).check()
-    with pytest.raises(ValueError, match="`loss` must be made of mse, kl, toy, fitnets"):
+    with pytest.raises(ValueError, match="`loss` must be made of mse, kl, bkl, ttm, toy, fitnets"):
         Objective.parse("tory")
 
 
@@ -136,5 +139,5 @@ def test_what_no_loss_is_named_is_refused_by_the_command_line():
     with pytest.raises(click.UsageError, match="`loss` must be made of mse, kl"):
         parameters.objective.convert("kld", None, None)
     for text in ("kl:3", "kl:3@0,mse@2"):
-        with pytest.raises(click.UsageError, match="is not mse, kl or sequential. Their options"):
+        with pytest.raises(click.UsageError, match="is not mse, kl, bkl, ttm or sequential. Their"):
             parameters.objective.convert(text, None, None)

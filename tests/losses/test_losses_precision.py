@@ -7,12 +7,14 @@ import tensorflow as tf
 
 from keras_logitkd import losses
 
+BESIDE = ("bkl:3", "kl:3,standardize=true", "kl:inf,standardize=true", "ttm:4,weighted=true")
+
 
 def random_pair(rows=4, classes=10, seed=0, spread=3.0):
     return (spread * np.random.default_rng(seed).standard_normal((2, rows, classes))).astype("f4")
 
 
-@pytest.mark.parametrize("loss", ["kl:0", "kl:0.01", "kl:3", "kl:1e6", "kl:inf", "mse"])
+@pytest.mark.parametrize("loss", ["kl:0", "kl:0.01", "kl:3", "kl:1e6", "kl:inf", "mse", *BESIDE])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_losses_of_half_precision_logits_are_float32(loss, dtype):
     teacher, student = (tf.cast(z, dtype) for z in random_pair(spread=40.0))
@@ -46,7 +48,7 @@ def test_losses_under_a_half_precision_policy_are_float32(policy):
     assert tuple(float(value) for value in actual) == expected
 
 
-@pytest.mark.parametrize("loss", ["kl:0", "kl:3", "kl:inf", "mse"])
+@pytest.mark.parametrize("loss", ["kl:0", "kl:3", "kl:inf", "mse", *BESIDE])
 def test_losses_send_no_gradient_to_the_teacher(loss):
     teacher, student = (tf.constant(z) for z in random_pair())
     with tf.GradientTape() as tape:
@@ -57,7 +59,7 @@ def test_losses_send_no_gradient_to_the_teacher(loss):
     assert np.any(to_student)
 
 
-@pytest.mark.parametrize("loss", [losses.LogitKL(3.0), losses.LogitMSE(), losses.LogitKL(0.0)])
+@pytest.mark.parametrize("loss", [*map(losses.get, ("kl:3", "mse", "kl:0", *BESIDE))])
 def test_losses_sample_weight_is_numpy(loss):
     teacher, student = random_pair()
     weight = np.array([0.5, 0.0, 2.0, 1.0], np.float32)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_logitkd.analysis import measurements
 from keras_logitkd.distiller import Distiller
+from keras_logitkd.losses import LogitKL
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import models
@@ -125,9 +126,10 @@ def training_course(sample):
 
 
 def mean_shift(sample):
-    student, teacher = sample.student_train, sample.teacher_train
+    student, teacher, loss = sample.student_train, sample.teacher_train, sample.last_stage[0]
     return {
-        "temperature": getattr(sample.last_stage[0], "temperature", None),
+        # Other losses with a temperature see a shift, or none of them at any temperature.
+        "temperature": loss.temperature if isinstance(loss, LogitKL) else None,
         "delta_inf": float(measurements.hindering_terms(student, teacher).mean()),
         "squared_error": float(np.mean(np.square(student.astype(np.float64) - teacher))),
     }

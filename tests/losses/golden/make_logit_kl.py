@@ -48,7 +48,7 @@ def exact(teacher, student, temperature):
     z_t, z_s = ([mpmath.mpf(float(z)) for z in logits] for logits in (teacher, student))
     if temperature == 0:
         top_t, top_s = int(np.argmax(teacher)), int(np.argmax(student))
-        return mpmath.mpf(top_t != top_s), [
+        return z_s[top_s] - z_s[top_t], [
             mpmath.mpf((k == top_s) - (k == top_t)) for k in range(len(z_t))
         ]
     if temperature == np.inf:
