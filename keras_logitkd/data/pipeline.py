@@ -99,14 +99,13 @@ def train_batches(
         parameters = augmentation.parameters(view_seed, view, len(split))
         return rows, indices[rows], parameters[indices[rows]], np.int64(view)
 
-    @as_written
     def epoch_batches(epoch):
         first = tf.where(epoch == initial_epoch, initial_step * batch_size, 0)
         return _planned_batches(plan, epoch, tf.cast(first, tf.int64), batch_size, logits)
 
     steps = steps_per_epoch(len(indices), batch_size)
     total = max(0, (epochs - initial_epoch) * steps - initial_step)
-    stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
+    stream = tf.data.Dataset.range(initial_epoch, epochs).flat_map(as_written(epoch_batches))
     return _in_parallel(stream, read, total, share)
 
 
