@@ -181,7 +181,7 @@ def test_ttm_softens_the_teacher_alone(seed, temperature):
     np.testing.assert_allclose(value, kl, rtol=1e-5, atol=1e-6)
     weight = np.sum(tf.nn.softmax(teacher.astype("f8")).numpy() ** (1 / temperature), axis=-1)
     weighted = value_and_gradient(f"ttm:{temperature},weighted=true", teacher, student)
-    np.testing.assert_allclose(weighted[0], weight * value, rtol=1e-5)
+    np.testing.assert_allclose(weighted[0], weight * value, 1e-5, SMALLEST)
     np.testing.assert_allclose(weighted[1], weight[:, None] * gradient, 1e-5, SMALLEST)
 
 
