@@ -14,7 +14,7 @@ from keras_logitkd.data.views.augmentation import NONE
 from keras_logitkd.storage.errors import DataError
 
 # For functions of tf.data without Python's `if` and loops over tensors: to translate such, as
-# autograph does, takes two seconds of every process.
+# autograph does, takes about a second of every process that trains.
 as_written = tf.autograph.experimental.do_not_convert
 _PREFETCH = 4  # steps
 _CHUNK = 32  # steps whose teacher logits are fetched at once: no Python in between

@@ -5,6 +5,7 @@ import keras
 from keras_logitkd import losses
 from keras_logitkd.networks.callables import CallableTeacher
 from keras_logitkd.networks.endings import advice, ending_of
+from keras_logitkd.networks.shapes import compatible
 
 
 def check_backend():
@@ -126,10 +127,3 @@ def _shape(model, what):
     """Shape without the batch of a model's only input or output; None where unknown."""
     tensors = getattr(model, what, None)
     return tuple(tensors[0].shape[1:]) if tensors and len(tensors) == 1 else None
-
-
-def compatible(first, second):
-    """Whether two shapes may be the same; a None in one of them is any size."""
-    return len(first) == len(second) and all(
-        a is None or b is None or a == b for a, b in zip(first, second, strict=True)
-    )

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_logitkd.networks.shapes import compatible
+
 
 def runs_in_graph(function):
     """Whether a callable is of TensorFlow or Keras and takes tensors; others take arrays."""
@@ -82,11 +84,7 @@ class CallableTeacher:
         return logits
 
     def _check_shape(self, received, shape):
-        fits = len(received) == len(shape) and all(
-            None in (ours, theirs) or ours == theirs
-            for ours, theirs in zip(shape, received, strict=True)
-        )
-        if not fits:
+        if not compatible(received, shape):
             wanted = ("batch", *shape[1:])
             raise ValueError(
                 f"`teacher` must return logits of the student's shape "

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_values import pair, value_and_gradient
 
 from keras_logitkd import losses
 
@@ -24,18 +25,6 @@ quick = settings(max_examples=30, deadline=None)
 temperatures = st.one_of(
     st.floats(-3, 6).map(lambda power: 10.0**power), st.sampled_from([0.0, math.inf])
 )
-
-
-def pair(*shape, seed=0, spread=3.0):
-    return (spread * np.random.default_rng(seed).standard_normal((2, *shape))).astype("f4")
-
-
-def value_and_gradient(loss, teacher, student):
-    student = tf.constant(student)
-    with tf.GradientTape() as tape:
-        tape.watch(student)
-        value = losses.get(loss).call(teacher, student)
-    return value.numpy(), tape.gradient(value, student).numpy()
 
 
 @pytest.mark.parametrize("case", CASES)

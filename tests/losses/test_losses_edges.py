@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_values import pair, value_and_gradient
 
 from keras_logitkd import losses
 
@@ -16,18 +17,6 @@ ALL = ["kl:0", "kl:0.01", "kl:3", "kl:inf", "mse", "mse:class_reduction=sum"]
 ALL += ["bkl:0", "bkl:3", "bkl:inf", "ttm:4", "ttm:4,weighted=true"]
 ALL += [f"kl:{tau},standardize=true" for tau in (0, 3, "inf")]
 INF = np.float32(math.inf)
-
-
-def pair(*shape, seed=0, spread=3.0):
-    return (spread * np.random.default_rng(seed).standard_normal((2, *shape))).astype("f4")
-
-
-def value_and_gradient(loss, teacher, student):
-    student = tf.constant(student)
-    with tf.GradientTape() as tape:
-        tape.watch(student)
-        value = losses.get(loss).call(teacher, student)
-    return value.numpy(), tape.gradient(value, student).numpy()
 
 
 def numpy_kl(teacher, student, tau):

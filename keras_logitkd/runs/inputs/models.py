@@ -9,9 +9,10 @@ import numpy as np
 
 from keras_logitkd import zoo
 from keras_logitkd.data.statistics import channel_statistics
-from keras_logitkd.distiller.compatibility import compatible, returns_one_tensor
+from keras_logitkd.distiller.compatibility import returns_one_tensor
 from keras_logitkd.networks.endings import advice, ending_of
 from keras_logitkd.networks.layers import draw_initial_values
+from keras_logitkd.networks.shapes import compatible
 from keras_logitkd.runs.spec.recipes import UNIT
 from keras_logitkd.storage.unpacking import check_zip
 
