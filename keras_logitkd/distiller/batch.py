@@ -17,8 +17,9 @@ class Batch:
         inputs: the networks' inputs.
         label: the labels.
         index: the index of each example in its dataset, integers (batch,).
-        sample_weight: one weight an example.
-        teacher_logits, student_logits: tensors (batch, classes).
+        sample_weight: as it was given: one weight an example, or a place.
+        mask, weight: of each place of the logits, see `networks.places`.
+        teacher_logits, student_logits: tensors (batch, ..., classes).
         teacher_taps: by the teacher's statistics, tensors by the name of their tap; None where the
             teacher did not run here.
         student_taps: tensors by the name of their tap; None where feature terms are left out.
@@ -30,6 +31,8 @@ class Batch:
     label: typing.Any = None
     index: typing.Any = None
     sample_weight: typing.Any = None
+    mask: typing.Any = None
+    weight: typing.Any = None
     teacher_logits: typing.Any = None
     student_logits: typing.Any = None
     teacher_taps: dict | None = None

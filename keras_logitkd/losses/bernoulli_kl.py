@@ -18,7 +18,7 @@ from keras_logitkd.losses.base import (
 
 
 def logit_bernoulli_kl(
-    teacher_logits, student_logits, temperature=1.0, scale="max", class_reduction="mean"
+    teacher_logits, student_logits, temperature=1.0, scale="max", label_reduction="mean"
 ):
     """Divergence between softened Bernoulli distributions: of one logit, or of several labels.
 
@@ -38,18 +38,18 @@ def logit_bernoulli_kl(
             labels, or one logit, whatever is before it are examples.
         temperature: A float in [0, inf]. Defaults to 1.0.
         scale: `"max"`, `"squared"` or `"none"`, as for `logit_kl`. Defaults to `"max"`.
-        class_reduction: `"mean"` or `"sum"` over the labels. Defaults to `"mean"`.
+        label_reduction: `"mean"` or `"sum"` over the labels. Defaults to `"mean"`.
 
     Returns:
         A float32 tensor of shape `(...,)`, in nats times the scale.
 
     Raises:
         ValueError: If `temperature` is negative or nan, `scale` is unknown or has no limit at
-            this temperature, `class_reduction` is unknown, the shapes differ, or a teacher's
+            this temperature, `label_reduction` is unknown, the shapes differ, or a teacher's
             logits are infinite at tau = inf, where values can be looked at (not in a graph).
     """
     temperature = check_temperature(temperature, scale)
-    check_choice("class_reduction", class_reduction, CLASS_REDUCTIONS)
+    check_choice("label_reduction", label_reduction, CLASS_REDUCTIONS)
     teacher, student = check_logits(teacher_logits, student_logits)
     if temperature == math.inf:
         check_finite(teacher, "bkl:inf", "bkl:T with T in [0, inf)")
@@ -58,7 +58,7 @@ def logit_bernoulli_kl(
     def value_and_gradient(teacher, student):
         value, slope = of_pairs(_as_pair(teacher), _as_pair(student))
         share = 1.0
-        if class_reduction == "mean":
+        if label_reduction == "mean":
             share = 1.0 / ops.cast(ops.shape(value)[-1], value.dtype)
         return share * ops.sum(value, axis=-1), share * slope[..., 1]
 
@@ -79,7 +79,7 @@ class LogitBernoulliKL(LogitLoss):
     Args:
         temperature: A float in [0, inf]. Defaults to 4.0.
         scale: `"max"`, `"squared"` or `"none"`. Defaults to `"max"`.
-        class_reduction: `"mean"` or `"sum"` over the labels. Defaults to `"mean"`.
+        label_reduction: `"mean"` or `"sum"` over the labels. Defaults to `"mean"`.
         reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_bernoulli_kl"`.
 
     Example:
@@ -92,7 +92,7 @@ class LogitBernoulliKL(LogitLoss):
         self,
         temperature=4.0,
         scale="max",
-        class_reduction="mean",
+        label_reduction="mean",
         reduction="sum_over_batch_size",
         name="logit_bernoulli_kl",
         dtype=None,
@@ -100,11 +100,11 @@ class LogitBernoulliKL(LogitLoss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = check_temperature(temperature, scale)
         self.scale = scale
-        self.class_reduction = check_choice("class_reduction", class_reduction, CLASS_REDUCTIONS)
+        self.label_reduction = check_choice("label_reduction", label_reduction, CLASS_REDUCTIONS)
 
     def call(self, y_true, y_pred):
         return logit_bernoulli_kl(
-            y_true, y_pred, self.temperature, self.scale, self.class_reduction
+            y_true, y_pred, self.temperature, self.scale, self.label_reduction
         )
 
     def get_config(self):
@@ -112,5 +112,5 @@ class LogitBernoulliKL(LogitLoss):
             **super().get_config(),
             "temperature": self.temperature,
             "scale": self.scale,
-            "class_reduction": self.class_reduction,
+            "label_reduction": self.label_reduction,
         }

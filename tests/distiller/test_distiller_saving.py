@@ -199,7 +199,7 @@ def test_backup_and_restore_continues_a_sequential_run(tmp_path):
         "kl:inf",
         losses.LogitKL(2.0, scale="none"),
         "kl:3@0,mse@4",
-        "bkl:2,class_reduction=sum",
+        "bkl:2,label_reduction=sum",
         "kl:3,standardize=true@0,ttm:4,weighted=true@4",
     ],
 )

@@ -59,7 +59,7 @@ def test_golden_file_is_what_its_script_makes(monkeypatch):
 @given(st.integers(0, 9999), temperatures, st.sampled_from([1.0, 30.0, 1000.0]))
 def test_bernoulli_kl_is_the_softmax_kl_of_z_and_0(seed, temperature, spread):
     teacher, student = pair(5, 3, seed=seed, spread=spread)
-    value, gradient = value_and_gradient(f"bkl:{temperature},class_reduction=sum", teacher, student)
+    value, gradient = value_and_gradient(f"bkl:{temperature},label_reduction=sum", teacher, student)
     zero = np.zeros_like(teacher)
     pairs = (np.stack([zero, logits], axis=-1) for logits in (teacher, student))
     expected = value_and_gradient(f"kl:{temperature}", *pairs)
@@ -69,10 +69,10 @@ def test_bernoulli_kl_is_the_softmax_kl_of_z_and_0(seed, temperature, spread):
 
 def test_bernoulli_kl_limits_by_hand():
     teacher, student = np.float32([[2.0, -1.0, 0.0, 3.0]]), np.float32([[-3.0, 4.0, 0.0, 1.0]])
-    value, gradient = value_and_gradient("bkl:inf,class_reduction=sum", teacher, student)
+    value, gradient = value_and_gradient("bkl:inf,label_reduction=sum", teacher, student)
     np.testing.assert_allclose(value, [(25 + 25 + 0 + 4) / 8], rtol=1e-6)
     np.testing.assert_allclose(gradient, (student - teacher) / 4, rtol=1e-6)
-    value, gradient = value_and_gradient("bkl:0,class_reduction=sum", teacher, student)
+    value, gradient = value_and_gradient("bkl:0,label_reduction=sum", teacher, student)
     np.testing.assert_array_equal(value, [3 + 4])
     np.testing.assert_array_equal(gradient, [[-1, 1, 0, 0]])
     mean, _ = value_and_gradient("bkl:0", teacher, student)
@@ -254,7 +254,7 @@ def test_what_these_losses_cannot_be():
         (lambda: losses.LogitTTM(-1), "`temperature` must be a number in"),
         (lambda: losses.LogitBernoulliKL(math.nan), "`temperature` must be a number in"),
         (lambda: losses.LogitBernoulliKL(0, scale="none"), "`scale` must be"),
-        (lambda: losses.LogitBernoulliKL(class_reduction="x"), "`class_reduction` must be one of"),
+        (lambda: losses.LogitBernoulliKL(label_reduction="x"), "`label_reduction` must be one of"),
         (lambda: losses.LogitKL(3, standardize=1), "`standardize` must be True or False"),
         (lambda: losses.LogitKL(math.inf, "none", standardize=True), "`scale` must be"),
         (lambda: losses.get("ttm:4,weight=true"), "An option of ttm must be one of weighted"),

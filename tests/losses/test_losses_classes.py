@@ -85,7 +85,7 @@ def test_from_config_leaves_its_argument_unchanged():
         ("kl:inf", lambda: losses.LogitKL(math.inf)),
         ("kl:3,standardize=true", lambda: losses.LogitKL(3.0, standardize=True)),
         ("bkl", losses.LogitBernoulliKL),
-        ("bkl:2,class_reduction=sum", lambda: losses.LogitBernoulliKL(2, class_reduction="sum")),
+        ("bkl:2,label_reduction=sum", lambda: losses.LogitBernoulliKL(2, label_reduction="sum")),
         ("ttm", losses.LogitTTM),
         ("ttm:2,weighted=true", lambda: losses.LogitTTM(2.0, weighted=True)),
     ],
