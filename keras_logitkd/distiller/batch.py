@@ -18,7 +18,8 @@ class Batch:
         label: the labels.
         index: the index of each example in its dataset, integers (batch,).
         sample_weight: as it was given: one weight an example, or a place.
-        mask, weight: of each place of the logits, see `networks.places`.
+        kind: of the classifier, see `losses.kinds`; None where nothing says it.
+        mask, weight: of each place of the logits, see `networks.places`. `settle` fills them in.
         teacher_logits, student_logits: tensors (batch, ..., classes).
         teacher_taps: by the teacher's statistics, tensors by the name of their tap; None where the
             teacher did not run here.
@@ -31,6 +32,7 @@ class Batch:
     label: typing.Any = None
     index: typing.Any = None
     sample_weight: typing.Any = None
+    kind: str | None = None
     mask: typing.Any = None
     weight: typing.Any = None
     teacher_logits: typing.Any = None
@@ -66,3 +68,8 @@ class Batch:
     def size(self):
         """Number of examples."""
         return ops.shape(keras.tree.flatten(self.inputs)[0])[0]
+
+    @property
+    def counted(self):
+        """Number of examples, or of the places that a mask leaves."""
+        return self.size if self.mask is None else ops.sum(ops.cast(self.mask, "int32"))

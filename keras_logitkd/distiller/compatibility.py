@@ -3,6 +3,7 @@
 import keras
 
 from keras_logitkd import losses
+from keras_logitkd.networks import two_classes
 from keras_logitkd.networks.callables import CallableTeacher
 from keras_logitkd.networks.endings import advice, ending_of
 from keras_logitkd.networks.shapes import compatible
@@ -16,32 +17,6 @@ def check_backend():
             "keras.distillation.Distiller takes, and the zoo run on other backends, too. "
             f"Received: backend {backend!r}"
         )
-
-
-def hard_loss(loss):
-    """Returns the hard loss on logits that `compile(loss=...)` names, or raises ValueError."""
-    named = {
-        "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
-        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-    }
-    loss = "sparse_categorical_crossentropy" if loss is None else loss
-    if isinstance(loss, str):
-        if loss not in named:
-            raise ValueError(
-                f"`loss` must be a keras.losses.Loss on logits or one of {[*named]}. "
-                f"Received: loss={loss!r}"
-            )
-        return named[loss](from_logits=True)
-    if not isinstance(loss, keras.losses.Loss):
-        raise ValueError(f"`loss` must be a keras.losses.Loss instance. Received: loss={loss!r}")
-    if getattr(loss, "from_logits", True) is False:
-        raise ValueError(
-            "`loss` must take logits: the student returns them. Pass from_logits=True to "
-            f"{type(loss).__name__}. Received: from_logits=False"
-        )
-    if loss.reduction in (None, "none"):
-        raise ValueError("`loss` must reduce over the batch. Received: reduction=None")
-    return loss
 
 
 def distillation_loss(loss, features):
@@ -92,6 +67,9 @@ def _check_teacher(teacher, student):
     for what, noun in (("inputs", "input shape"), ("outputs", "class count")):
         theirs, ours = _shape(teacher, what), _shape(student, what)
         if theirs and ours and not compatible(theirs, ours):
+            if what == "outputs" and two_classes.differ(theirs, ours):
+                two_classes.say(teacher.name, theirs[-1])
+                continue
             raise ValueError(
                 f"`teacher` and `student` must have the same {noun}. Received: teacher "
                 f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
@@ -121,6 +99,12 @@ def returns_one_tensor(model):
     """Whether a Sequential or functional model returns a tensor and no list or dictionary."""
     shape = model.compute_output_shape(model.input_shape)  # `output_shape` forgets a dictionary
     return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
+
+
+def classes_of(model):
+    """Returns the number of logits of a model, or None where it is not known."""
+    shape = _shape(model, "outputs")
+    return shape[-1] if shape else None
 
 
 def _shape(model, what):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_logitkd.losses.kinds import SIGMOID
 from keras_logitkd.networks.endings import is_known
 
 _LOG = logging.getLogger(__name__)
@@ -17,7 +18,6 @@ _EXAMPLES, _SIZE = 16, 32  # of what is drawn, where the batch does not say it
 _ENOUGH = 32  # logits
 _FAR = 1e4  # logits of numbers that large leave [0, 1], a sigmoid of them does not
 _TOLERANCES = {"float16": 1e-2, "bfloat16": 1e-2}  # of sums of probabilities; others 1e-3
-_BINARY = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
 
 
 def looks_like_softmax(outputs):
@@ -51,14 +51,14 @@ class FirstBatch:
             if getattr(model, "takes_arrays", False):
                 model.check = lambda logits, name=model.name: self._check("teacher", name, [logits])
 
-    def look(self, inputs, hard_loss):
+    def look(self, inputs, kind):
         """Raises ValueError where a model returns probabilities. Does nothing a second time.
 
         Args:
             inputs: of the batch, in a step that is traced or runs eagerly.
-            hard_loss: of the Distiller; a binary one goes with sigmoids.
+            kind: of the classifier, see `losses.kinds`.
         """
-        self._is_binary = isinstance(hard_loss, _BINARY)
+        self._is_binary = kind == SIGMOID
         pending, self._pending = self._pending, {}
         for role, models in pending.items():
             for model in models:

@@ -10,10 +10,12 @@ from keras import ops
 from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.batch import Batch
 from keras_logitkd.distiller.first_batch import FirstBatch
+from keras_logitkd.distiller.settle import settle
 from keras_logitkd.distiller.student_model import StudentModel
 from keras_logitkd.distiller.terms import feature_term, logit_term, total_of
 from keras_logitkd.features import terms as feature_terms
-from keras_logitkd.networks import replicas
+from keras_logitkd.losses import kinds
+from keras_logitkd.networks import places, replicas
 from keras_logitkd.networks.inference import Ensemble
 
 
@@ -25,14 +27,21 @@ class Distiller(StudentModel):
     the gradient; it is never changed and never part of what is saved or checkpointed. Calling the
     distiller, and `predict`, give the student's logits. Logged are `loss`, `hard_loss`,
     `distillation_loss`, `agreement` (the share of examples on which teacher and student predict
-    the same class) and the metrics of `compile`, which see the student's logits.
+    the same class; of labels whose logits have equal signs where they end in sigmoids) and the
+    metrics of `compile`, which see the student's logits.
+
+    Logits may have any rank: the last axis holds the classes, what is before it are examples and
+    their places, such as pixels or tokens. `sample_weight` is one for each example or for each
+    place. Places that a mask of Keras's layers or the hard loss's `ignore_class` leaves out count
+    in no term and no metric; the means are over the others. A teacher with two logits teaches a
+    student with one by z1 - z0, and the other way round.
 
     Targets are labels, or, where the teacher was run before, the dictionary
     `{"label": labels, "teacher_logits": logits}` with logits of shape `(batch, classes)`, which
     then take the teacher's place. With `alpha=1` labels may be missing altogether. Data without
     a teacher's logits can still be evaluated when `teacher` is None: `loss` is then the hard loss
     with the regularisation, and nothing is logged about a teacher. `sample_weight` and
-    `class_weight` act on both terms.
+    `class_weight` act on all terms.
 
     Feature methods add terms: weight * term each, logged without the weight by the method's name.
     Their taps come from the same forward passes; their auxiliary layers train and are saved with
@@ -54,11 +63,14 @@ class Distiller(StudentModel):
             None.
         trains: What a stage of a method trains, see `features.stages.Stage`. Defaults to None:
             everything, and methods that have several stages are refused.
+        kind: What the logits of the classifier mean: `"softmax"` where its classes exclude each
+            other, `"sigmoid"` where each logit stands for itself, as with several labels. Defaults
+            to None: what the hard loss says, `"sigmoid"` for one logit, else `"softmax"`.
 
     Raises:
         ValueError: If a model returns no logits, the student is not built, input shapes or class
-            counts differ, `alpha` or `distillation_loss` is out of range, or Keras runs on another
-            backend than TensorFlow.
+            counts differ, `alpha` or `distillation_loss` is out of range or not for this kind of
+            classifier, or Keras runs on another backend than TensorFlow.
 
     Example:
 
@@ -77,6 +89,7 @@ class Distiller(StudentModel):
         name="distiller",
         features=None,
         trains=None,
+        kind=None,
         **kwargs,
     ):
         compatibility.check_backend()
@@ -91,6 +104,8 @@ class Distiller(StudentModel):
         self.features = feature_terms.get_all(features)
         self.trains = trains
         self.distillation_loss = compatibility.distillation_loss(distillation_loss, self.features)
+        self._given_kind, self._class_weight = kind, None
+        self.check_kind(compatibility.classes_of(student))
         # In a plain object, as the teacher: it shares the student's layers.
         self._networks = feature_terms.make(
             self.features, student, trains, self.alpha and self.distillation_loss
@@ -154,10 +169,11 @@ class Distiller(StudentModel):
         self._networks.check_targets(batch)
         with tf.GradientTape() as tape:
             self._run_student(batch, training=True)
+            self._settle(batch, self._class_weight)
             terms = self._terms(batch, training=True)
             loss = terms["loss"]
             if replicas.count() > 1 and self._averages:
-                loss *= replicas.balance(batch.size)
+                loss *= replicas.balance(batch.counted)
             scaled_loss = self.optimizer.scale_loss(loss)
         if weights := self.trained_variables:
             gradients = tape.gradient(scaled_loss, weights)
@@ -170,6 +186,7 @@ class Distiller(StudentModel):
         """Evaluates a batch; changes nothing but metrics."""
         batch = self._taught(*keras.utils.unpack_x_y_sample_weight(data))
         self._run_student(batch, training=False)
+        self._settle(batch)
         return self._log(batch, self._terms(batch, training=False))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -179,6 +196,7 @@ class Distiller(StudentModel):
         """
         batch = self._taught(x, y, sample_weight)
         batch.student_logits, batch.teacher_taps = y_pred, None
+        self._settle(batch)
         return self._terms(batch, training)["loss"]
 
     def get_config(self):
@@ -193,7 +211,7 @@ class Distiller(StudentModel):
         }
         if self.features:
             config |= {"features": [*map(serialize, self.features)], "trains": self.trains}
-        return config
+        return config | ({"kind": self._given_kind} if self._given_kind else {})
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -204,7 +222,7 @@ class Distiller(StudentModel):
 
     def _taught(self, x, y, sample_weight=None):
         """The batch with what the teacher says of it."""
-        self._first_batch.look(x, self.loss)
+        self._first_batch.look(x, self.check_kind(compatibility.classes_of(self.student)))
         batch = Batch.of(x, y, sample_weight)
         if batch.teacher_logits is None and self._teacher is not None:
             if self._networks.teachers:
@@ -218,6 +236,11 @@ class Distiller(StudentModel):
             self._networks.learn(batch, training)
         else:
             batch.student_logits = self(batch.inputs, training=training)
+
+    def _settle(self, batch, class_weight=None):
+        logits = batch.teacher_logits if batch.student_logits is None else batch.student_logits
+        batch.kind = self.check_kind(None if logits is None else logits.shape[-1])
+        settle(batch, batch.kind, self.loss, class_weight)
 
     def _terms(self, batch, training):
         """The total loss and its parts: scalars, to be summed over the replicas."""
@@ -245,13 +268,13 @@ class Distiller(StudentModel):
         seen, student_logits = {*terms}, batch.student_logits
         if batch.teacher_logits is not None and student_logits is not None:
             seen.add("agreement")
-            agrees = ops.argmax(batch.teacher_logits, axis=-1) == ops.argmax(
-                student_logits, axis=-1
+            self._agreement_tracker.update_state(
+                kinds.agreement(batch.teacher_logits, student_logits, batch.kind),
+                sample_weight=places.weights(batch.mask, batch.weight),
             )
-            self._agreement_tracker.update_state(agrees, sample_weight=batch.sample_weight)
         if batch.label is None or student_logits is None:
             logs = self.get_metrics_result()
             return {name: logs[name] for name in logs if name in seen}
-        logs = self.compute_metrics(batch.inputs, batch.label, student_logits, batch.sample_weight)
+        logs = self.compute_metrics(batch.inputs, batch.label, student_logits, batch.weight)
         own = {*feature_terms.LOGGED, *(method.name for method in self.features)}
         return {name: logs[name] for name in logs if name in seen or name not in own}

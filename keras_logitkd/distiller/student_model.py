@@ -1,12 +1,17 @@
 """What a Distiller is to the outside: its student, with `compile` and `fit` as Keras has them."""
 
+import contextlib
 import inspect
 
 import keras
+import tensorflow as tf
 
 from keras_logitkd.distiller import compatibility
-from keras_logitkd.distiller.class_weight import fold_class_weight
 from keras_logitkd.distiller.epochs import follow_epochs
+from keras_logitkd.distiller.hard_losses import hard_loss
+from keras_logitkd.distiller.metrics import on_logits
+from keras_logitkd.losses import kinds, refusals
+from keras_logitkd.networks import places
 from keras_logitkd.networks.callables import own_errors
 
 
@@ -21,25 +26,45 @@ class StudentModel(keras.Model):
 
         Args:
             optimizer: As in Keras.
-            loss: The hard loss, a `keras.losses.Loss` on logits. Defaults to
-                `SparseCategoricalCrossentropy(from_logits=True)`; the two names
-                `"sparse_categorical_crossentropy"` and `"categorical_crossentropy"` are read as
-                losses on logits, too.
-            metrics: Metrics of the labels and the student's logits.
+            loss: The hard loss, a `keras.losses.Loss` on logits, or the name of one, such as
+                `"binary_crossentropy"`, which is read as a loss on logits, too. Defaults to the
+                cross-entropy that labels and logits ask for: of the numbers of classes, of one-hot
+                labels, or the binary one for one logit and for `kind="sigmoid"`.
+            metrics: Metrics of the labels and the student's logits. `"accuracy"` of a classifier
+                that ends in sigmoids is the share of logits on the right side of 0.
             **kwargs: As in Keras.
 
         Raises:
-            ValueError: If `loss` expects probabilities, does not reduce over the batch or is not a
-                loss, or `loss_weights` are given.
+            ValueError: If `loss` expects probabilities, does not reduce over the batch, is not a
+                loss or not one of this kind of classifier, or `loss_weights` are given.
         """
         if kwargs.get("loss_weights") is not None:
             raise ValueError(
                 "`loss_weights` must be None: `alpha` and the weights of `features` weigh the "
                 f"terms. Received: loss_weights={kwargs['loss_weights']!r}"
             )
-        super().compile(
-            optimizer=optimizer, loss=compatibility.hard_loss(loss), metrics=metrics, **kwargs
-        )
+        classes = compatibility.classes_of(self.student)
+        loss = hard_loss(loss, kinds.kind_of(self._given_kind, None, classes))
+        kind = self.check_kind(classes, loss)
+        for name, given in {"metrics": metrics, **kwargs}.items():
+            if name in ("metrics", "weighted_metrics"):
+                kwargs[name] = on_logits(given, kind)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def check_kind(self, classes, loss=None):
+        """Returns the kind of classifier of so many logits, see `losses.kinds`, or None.
+
+        Args:
+            classes: number of logits, or None while it is not known.
+            loss: the hard loss. Defaults to that of `compile`.
+
+        Raises:
+            ValueError: If the hard loss or a term is not for that kind.
+        """
+        loss = loss or (self.loss if self.compiled else None)
+        kind = kinds.kind_of(self._given_kind, loss, classes)
+        kinds.check_terms(kind, self.distillation_loss, self.features)
+        return kind
 
     def compile_from_config(self, config):
         """Compiles with what `get_compile_config` returned, when a distiller is loaded."""
@@ -56,30 +81,70 @@ class StudentModel(keras.Model):
     def fit(self, *args, **kwargs):
         """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
         arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
-        fold_class_weight(arguments)
+        self._weigh_classes(arguments)
         follow_epochs(arguments, self.distillation_loss, self.features)
-        with self._own_errors():
+        with self._running("train_function"):
             return super().fit(**arguments)
 
     def train_on_batch(self, *args, **kwargs):
         """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
         arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
-        fold_class_weight(arguments)
-        with self._own_errors():
+        self._weigh_classes(arguments)
+        with self._running("train_function"):
             return super().train_on_batch(**arguments)
 
     def evaluate(self, *args, **kwargs):
         """Takes and returns what `keras.Model.evaluate` does."""
-        with self._own_errors():
+        with self._running("test_function"):
             return super().evaluate(*args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
         """Takes and returns what `keras.Model.test_on_batch` does."""
-        with self._own_errors():
+        with self._running("test_function"):
             return super().test_on_batch(*args, **kwargs)
 
-    def _own_errors(self):
-        return own_errors([] if self._teacher is None else self._teacher.models)
+    def _weigh_classes(self, arguments):
+        """Takes class weights out of the arguments of `fit`, by name and in place.
+
+        Keras would look for them in labels of one axis alone; steps weigh the labels themselves.
+        """
+        if self._class_weight != arguments.get("class_weight"):
+            self.train_function = None  # it would go on with those that it was traced with
+        self._class_weight = arguments.pop("class_weight", None)
+
+    @contextlib.contextmanager
+    def _running(self, function):
+        """A context for what runs a compiled step: errors come in one line, metrics may be new.
+
+        Args:
+            function: `"train_function"` or `"test_function"`.
+        """
+        # Without labels none were built, and a step cannot do that after it was traced.
+        metrics = self._compile_metrics
+        if metrics is not None and not metrics.built:
+            setattr(self, function, None)
+        teachers = [] if self._teacher is None else self._teacher.models
+        try:
+            with own_errors(teachers):
+                yield
+        except tf.errors.InvalidArgumentError as error:
+            if (message := refusals.message_of(error)) is None:
+                raise
+            raise ValueError(message) from None
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """As `keras.Model.compute_metrics`; places that a mask leaves out count in no metric."""
+        metrics, mask = self._compile_metrics, places.mask_of(y_pred)
+        if metrics is None or mask is None:
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+        if not metrics.built:
+            metrics.build(y, y_pred)
+        # Keras's own metrics of means know masks, its others weights alone.
+        for each in filter(None, metrics._flat_metrics):
+            each.update_state(y, y_pred, keras.ops.cast(mask, "int32"))
+        for each in filter(None, metrics._flat_weighted_metrics):
+            each.update_state(y, y_pred, places.weights(mask, sample_weight))
+        return self.get_metrics_result()
 
     def get_metrics_result(self):
         """Returns the metrics by name, without those of `compile` while no label was seen."""

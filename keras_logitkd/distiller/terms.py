@@ -36,7 +36,7 @@ def logit_term(name, weight, loss, target, alpha):
     def value(batch):
         wanted = getattr(batch, target)
         if wanted is not None and batch.student_logits is not None:
-            return loss(wanted, batch.student_logits, batch.sample_weight)
+            return loss(wanted, batch.student_logits, batch.weight)
         if weight:
             raise ValueError(f"With alpha={alpha} {_NEEDS[target]}")
         return None

@@ -24,6 +24,9 @@ class LogitLoss(keras.losses.Loss, keras.distillation.DistillationLoss):
     `Distiller`, and is a `keras.distillation.DistillationLoss` as well.
     """
 
+    # What to write in its place for a classifier that ends in sigmoids; None where it serves both.
+    for_sigmoids = None
+
     def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
         """Computes the reduced loss, as `keras.distillation.Distiller` asks for it."""
         return self(teacher_outputs, student_outputs)

@@ -14,6 +14,7 @@ from keras_logitkd.losses.base import (
     check_temperature,
     with_gradient,
 )
+from keras_logitkd.losses.registry import with_argument
 from keras_logitkd.losses.standardization import standardized
 
 
@@ -122,6 +123,10 @@ class LogitKL(LogitLoss):
         self.temperature = _check(temperature, scale, standardize)
         self.scale = scale
         self.standardize = standardize
+
+    @property
+    def for_sigmoids(self):
+        return with_argument("bkl", self.temperature)
 
     def call(self, y_true, y_pred):
         return logit_kl(y_true, y_pred, self.temperature, self.scale, self.standardize)

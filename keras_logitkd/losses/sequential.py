@@ -34,6 +34,16 @@ class SequentialLoss(LogitLoss):
         self.stages = _check_stages(stages)
         self._epoch = keras.Variable(0, dtype="int32", trainable=False, name="epoch")
 
+    @property
+    def for_sigmoids(self):
+        instead = [getattr(loss, "for_sigmoids", None) for loss, _ in self.stages]
+        if not any(instead):
+            return None
+        return ",".join(
+            f"{spec or loss.name.removeprefix('logit_')}@{start}"
+            for spec, (loss, start) in zip(instead, self.stages, strict=True)
+        )
+
     def set_epoch(self, epoch):
         """Chooses the stage that is active in `epoch` (an int, counted from 0)."""
         self._epoch.assign(epoch)

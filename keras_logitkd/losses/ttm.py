@@ -15,6 +15,7 @@ from keras_logitkd.losses.base import (
     check_temperature,
     with_gradient,
 )
+from keras_logitkd.losses.registry import with_argument
 
 
 def logit_ttm(teacher_logits, student_logits, temperature=1.0, weighted=False):
@@ -102,6 +103,10 @@ class LogitTTM(LogitLoss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = _check(temperature, weighted)
         self.weighted = weighted
+
+    @property
+    def for_sigmoids(self):
+        return with_argument("bkl", self.temperature)
 
     def call(self, y_true, y_pred):
         return logit_ttm(y_true, y_pred, self.temperature, self.weighted)

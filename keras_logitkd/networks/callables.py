@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_logitkd.networks import two_classes
 from keras_logitkd.networks.shapes import compatible
 
 
@@ -51,15 +52,14 @@ class CallableTeacher:
         self.name = name_of(function)
         self.takes_arrays = not runs_in_graph(function)
         self.check = None
-        self._error = None
+        self._error, self._has_said = None, False
 
     def __call__(self, inputs, training=False):
         """Returns the logits of a batch, a float32 tensor of the shape of the student's."""
         shape = _output_shape(self.student, inputs)
         if not self.takes_arrays:
             logits = ops.cast(call(self.function, inputs), "float32")
-            self._check_shape(tuple(logits.shape), shape)
-            return logits
+            return self._fitted(logits, shape)
 
         def answer(*arrays):
             try:
@@ -75,7 +75,7 @@ class CallableTeacher:
     def _answer(self, batch, shape):
         logits = np.asarray(self.function(batch), dtype=np.float32)
         size = len(keras.tree.flatten(batch)[0])
-        self._check_shape(logits.shape, (size, *shape[1:]))
+        logits = self._fitted(logits, (size, *shape[1:]))
         if np.isnan(logits).any():
             raise ValueError(f"`teacher` must return numbers. Received: nan from {self.name}")
         if self.check is not None:
@@ -83,13 +83,21 @@ class CallableTeacher:
             self.check = None
         return logits
 
-    def _check_shape(self, received, shape):
+    def _fitted(self, logits, shape):
+        """The logits in the student's shape, or ValueError where they have another one."""
+        received = tuple(logits.shape)
+        if two_classes.differ(received[1:], tuple(shape[1:])):
+            if not self._has_said:
+                two_classes.say(self.name, received[-1])
+            self._has_said = True
+            return two_classes.fitted(logits, shape[-1])
         if not compatible(received, shape):
             wanted = ("batch", *shape[1:])
             raise ValueError(
                 f"`teacher` must return logits of the student's shape "
                 f"({', '.join(map(str, wanted))}). Received: shape {received} from {self.name}"
             )
+        return logits
 
     def raise_error(self):
         """Raises what went wrong in the callable, if anything did."""

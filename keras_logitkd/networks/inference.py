@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_logitkd.networks import places
+
 _LEAST_CHANNELS = 128  # below, the passes over memory cost more than the products they save
 
 
@@ -40,8 +42,10 @@ class Ensemble:
         self.models = [for_inference(model) for model in models]
 
     def __call__(self, x):
-        logits = [ops.cast(model(x, training=False), "float32") for model in self.models]
-        return sum(logits) / len(logits)
+        outputs = [model(x, training=False) for model in self.models]
+        mean = sum(ops.cast(each, "float32") for each in outputs) / len(outputs)
+        mask = places.common(map(places.mask_of, outputs))
+        return mean if mask is None else places.with_mask(mean, mask)
 
 
 def _gains(layer):

@@ -6,6 +6,9 @@ for a sequence. A place counts by its weight, unless a mask leaves it out; both 
 count alike.
 """
 
+import functools
+
+import tensorflow as tf
 from keras import ops
 
 
@@ -41,3 +44,21 @@ def mean(values, mask=None, weight=None):
         return ops.mean(values * (ops.mean(counted, axis=inner) if inner else counted))
     total = ops.sum(values * (ops.sum(counted, axis=inner) if inner else counted))
     return ops.divide_no_nan(total, ops.sum(ops.cast(mask, "float32")))
+
+
+def mask_of(tensor):
+    """Returns the mask that Keras layers have given a tensor, or None."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def with_mask(tensor, mask):
+    """Returns a tensor of the same values with a mask, which Keras's losses and metrics know."""
+    tensor = tf.identity(tensor)
+    tensor._keras_mask = mask
+    return tensor
+
+
+def common(masks):
+    """Returns the mask of what all of some masks leave; None where none of them is one."""
+    masks = [mask for mask in masks if mask is not None]
+    return functools.reduce(ops.logical_and, masks) if masks else None
