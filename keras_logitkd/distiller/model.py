@@ -264,7 +264,9 @@ class Distiller(StudentModel):
         """Updates the metrics and returns those that this batch has the data for."""
         for metric in self.metrics:
             if metric.name in terms:
-                metric.update_state(terms[metric.name] * replicas.count(), sample_weight=batch.size)
+                metric.update_state(
+                    terms[metric.name] * replicas.count(), sample_weight=batch.counted
+                )
         seen, student_logits = {*terms}, batch.student_logits
         if batch.teacher_logits is not None and student_logits is not None:
             seen.add("agreement")

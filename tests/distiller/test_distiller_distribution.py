@@ -21,23 +21,30 @@ Y = RNG.integers(0, 5, 16)
 WEIGHTS = RNG.uniform(size=16).astype(np.float32)
 
 
-def network(hidden, seed):
+def network(hidden, seed, activity=0.01):
     keras.utils.set_random_seed(seed)
-    penalty = dict(kernel_regularizer="l2", activity_regularizer=keras.regularizers.L2(0.01))
+    activity = keras.regularizers.L2(activity) if activity else None
+    penalty = dict(kernel_regularizer="l2", activity_regularizer=activity)
     hidden = keras.layers.Dense(hidden, activation="tanh", **penalty)
     return keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(5)])
 
 
-def run(strategy, targets="labels", loss="kl:3", outside=False, **settings):
+IGNORED = np.where(np.arange(16) % 8 < 3, -1, Y)  # of one replica alone
+HARD = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+
+
+def run(strategy, targets="labels", loss="kl:3", outside=False, hard=None, label=Y, **settings):
     teacher = network(16, seed=1)
     logits = teacher(X).numpy()
     with strategy.scope() if strategy else contextlib.nullcontext():
         if not outside:
             teacher = network(16, seed=1)
-        student = network(8, seed=2)
+        # Keras averages an activity's penalty over all examples, counted or not.
+        student = network(8, seed=2, activity=0.01 if hard is None else 0)
         distiller = Distiller(teacher if targets == "labels" else None, student, loss, 0.3)
-        distiller.compile(keras.optimizers.SGD(0.1, momentum=0.9), metrics=["accuracy"])
-    y = Y if targets == "labels" else {"label": Y, "teacher_logits": logits}
+        sgd = keras.optimizers.SGD(0.1, momentum=0.9)
+        distiller.compile(sgd, loss=hard, metrics=["accuracy"])
+    y = label if targets == "labels" else {"label": label, "teacher_logits": logits}
     data = {"x": X, "y": y, "batch_size": 8, "verbose": 0}
     history = distiller.fit(**data, epochs=2, shuffle=False, **settings).history
     weights = settings.get("sample_weight")
@@ -53,6 +60,7 @@ CASES = {
     "weighted": {"sample_weight": WEIGHTS},
     "dict": {"targets": "dict"},
     "everything": {"targets": "dict", "sample_weight": WEIGHTS, "loss": "kl:3@0,mse@1"},
+    "ignored": {"label": IGNORED, "hard": HARD, "sample_weight": WEIGHTS},
     "dict_class_weight": {"targets": "dict", "class_weight": {0: 2.0, 1: 0.5}},
 }
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -87,7 +95,9 @@ def check(results, case):
 
 
 def test_mirrored_strategy_is_one_device():
-    check(run("everything"), "everything")
+    found = run("everything", "ignored")
+    for case in ("everything", "ignored"):
+        check(found, case)
 
 
 @pytest.mark.slow
