@@ -36,10 +36,11 @@ def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):
     data = catalog.load(spec, data_dir or (settings.data_dir if settings else None))
     recipe = settings.recipe if settings else recipe_for(spec, data.image_shape)
     augmentation = models.fitting_augmentation(recipe.augmentation, networks[0])
-    for path, network in zip(files, networks, strict=True):
-        models.check_fits(
-            network, data, augmentation.output_shape(data.image_shape), f"Model {path}"
-        )
+    shape = augmentation.output_shape(data.image_shape)
+    networks = [
+        models.fitted(network, data, shape, f"Model {path}")
+        for path, network in zip(files, networks, strict=True)
+    ]
     batches = pipeline.eval_batches(getattr(data, split), batch_size=256, augmentation=augmentation)
     logits, labels = evaluation.predict(networks[0], batches)
     result = {

@@ -159,7 +159,8 @@ def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):
     Args:
         name: Name of the model, see `parse_name` and `list_models`.
         input_shape: `(height, width, channels)` of one example; height and width may be `None`.
-        num_classes: Number of classes, at least 2.
+        num_classes: Number of logits: of classes, or 1 for a question of yes and no, whose logit is
+            that of a sigmoid.
         weight_decay: Strength of the L2 regularization as optimizers count it: half of it times
             the squared norm of the kernels is added to the loss. Batch normalization and biases
             have none. Defaults to 0.0.
@@ -175,9 +176,9 @@ def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):
     """
     family, architecture = _parsed(name)
     input_shape = _check_input_shape(input_shape)
-    if not _is_integer(num_classes) or num_classes < 2:
+    if not _is_integer(num_classes) or num_classes < 1:
         raise ValueError(
-            f"`num_classes` must be an integer of at least 2. Received: num_classes={num_classes!r}"
+            f"`num_classes` must be an integer of at least 1. Received: num_classes={num_classes!r}"
         )
     is_number = isinstance(weight_decay, numbers.Real) and not isinstance(weight_decay, bool)
     if not is_number or not 0 <= weight_decay < math.inf:

@@ -5,6 +5,7 @@ softmax(z0, z1) says of the second class what sigmoid(z1 - z0) does.
 
 import logging
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -56,3 +57,9 @@ def fitted(logits, classes):
     if (logits.shape[-1], classes) == (1, 2):
         return as_two(logits)
     return logits
+
+
+def with_two_logits(model):
+    """Returns a functional `keras.Model` with two logits for the one of a model of known graph."""
+    say(model.name, 1)
+    return keras.Model(model.inputs, as_two(model.outputs[0]), name=model.name)

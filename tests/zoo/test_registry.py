@@ -83,7 +83,7 @@ def test_imagenet_depths_are_those_that_build():
         ("input_shape", (True, 32, 3)),
         ("input_shape", "333"),
         ("input_shape", None),
-        ("num_classes", 1),
+        ("num_classes", 0),
         ("num_classes", 10.0),
         ("num_classes", None),
         ("weight_decay", -1e-4),

@@ -10,6 +10,7 @@ import numpy as np
 from keras_logitkd import zoo
 from keras_logitkd.data.statistics import channel_statistics
 from keras_logitkd.distiller.compatibility import returns_one_tensor
+from keras_logitkd.networks import two_classes
 from keras_logitkd.networks.endings import advice, ending_of
 from keras_logitkd.networks.layers import draw_initial_values
 from keras_logitkd.networks.shapes import compatible
@@ -103,10 +104,16 @@ def fitting_augmentation(augmentation, model):
     return augmentation.replace(resized_crop=side)
 
 
-def check_fits(model, dataset, input_shape, what):
-    """Raises ValueError where a model does not take these images or know these classes.
+def fitted(model, dataset, input_shape, what):
+    """Returns a model that fits a dataset: it takes these images and knows these classes.
 
-    `input_shape` is (height, width, channels) as the pipeline gives them; `what` names the model.
+    It is the model; where this has one logit, and the dataset two classes, one with two of them.
+
+    Args:
+        model: a `keras.Model` that returns logits.
+        dataset: a `Dataset`.
+        input_shape: (height, width, channels) of the images as the pipeline gives them.
+        what: names the model, for the message of the ValueError where it does not fit.
     """
     known = getattr(model, "inputs", None) and getattr(model, "outputs", None)
     if not known or len(model.inputs) != 1 or not returns_one_tensor(model):
@@ -120,8 +127,11 @@ def check_fits(model, dataset, input_shape, what):
             f"{what} must take images of shape {input_shape} for {dataset.name}. "
             f"Received: a model for {takes}"
         )
+    if (gives, dataset.num_classes) == (1, 2):
+        return two_classes.with_two_logits(model)
     if gives != dataset.num_classes:
         raise ValueError(
             f"{what} must return {dataset.num_classes} logits for {dataset.name}. "
             f"Received: a model with {gives} outputs"
         )
+    return model

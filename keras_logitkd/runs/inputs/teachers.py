@@ -5,7 +5,7 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from keras_logitkd.runs.inputs.models import check_fits, load_model
+from keras_logitkd.runs.inputs.models import fitted, load_model
 from keras_logitkd.runs.spec.recipe_fields import shared_with_teachers
 from keras_logitkd.runs.spec.recipes import recipe_for
 from keras_logitkd.storage import hashing
@@ -91,9 +91,7 @@ def from_file(path, dataset, input_shape, cache=None):
 
     @functools.cache
     def load():
-        model = load_model(path)
-        check_fits(model, dataset, input_shape, f"Teacher {path}")
-        return model
+        return fitted(load_model(path), dataset, input_shape, f"Teacher {path}")
 
     def is_known():
         split = dataset.train.fingerprint()

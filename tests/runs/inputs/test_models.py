@@ -91,15 +91,26 @@ def test_load_model_refuses_what_returns_no_logits(tmp_path, activation, advice)
         ((8, 8, 1), 4, "must return 3 logits .* Received: a model with 4 outputs"),
     ],
 )
-def test_check_fits_says_what_differs(tiny, shape, classes, message):
+def test_what_does_not_fit_is_said(tiny, shape, classes, message):
     network = zoo.build("wrn-10-1", shape, classes)
     with pytest.raises(ValueError, match=message):
-        models.check_fits(network, tiny, (8, 8, 1), "Teacher x")
+        models.fitted(network, tiny, (8, 8, 1), "Teacher x")
 
 
-def test_check_fits_takes_any_size_where_the_model_does(tiny):
+def test_any_size_fits_where_the_model_takes_it(tiny):
     network = zoo.build("wrn-10-1", (None, None, 1), 3)
-    assert models.check_fits(network, tiny, (8, 8, 1), "Teacher x") is None
+    assert models.fitted(network, tiny, (8, 8, 1), "Teacher x") is network
+
+
+def test_one_logit_fits_two_classes(tiny, caplog):
+    pixels = tiny.test.images.array[:4]
+    network = zoo.build("wrn-10-1", (8, 8, 1), 1)
+    two_classes = dataclasses.replace(tiny, class_names=("no", "yes"))
+    logits = models.fitted(network, two_classes, (8, 8, 1), "Teacher x")(pixels)
+    assert "one logit z for the student's two" in caplog.text
+    np.testing.assert_allclose(logits[:, 1:] - logits[:, :1], network(pixels), rtol=1e-6)
+    with pytest.raises(ValueError, match="must return 3 logits"):
+        models.fitted(network, tiny, (8, 8, 1), "Teacher x")
 
 
 def test_given_mean_goes_with_the_measured_deviation(tiny, tiny_recipe):
