@@ -49,17 +49,20 @@ class LabelCrossentropy(keras.losses.Loss):
             return keras.losses.binary_crossentropy(y_true, y_pred, from_logits=True)
         if not is_per_class(y_true, y_pred):
             return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
-        off = ops.max(ops.abs(ops.sum(y_true, axis=-1) - 1.0))
         message = (
             "`loss` must be given for labels that are neither numbers of classes nor one-hot: pass "
             'Distiller(..., kind="sigmoid") or BinaryCrossentropy(from_logits=True) where several '
             "labels may hold at once. Received: labels whose sum over the classes is not 1"
         )
-        y_true = refusals.unless(off <= _TOLERANCE, message, y_true)
+        y_true = refusals.unless(lambda: _sum_to_one(y_true), message, y_true)
         return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
 
     def get_config(self):
         return {**super().get_config(), "kind": self.kind}
+
+
+def _sum_to_one(labels):
+    return ops.max(ops.abs(ops.sum(labels, axis=-1) - 1.0)) <= _TOLERANCE
 
 
 def hard_loss(loss, kind=None):

@@ -8,26 +8,26 @@ _MARK = "keras_logitkd: "
 
 
 def unless(holds, message, tensor):
-    """Returns a tensor that cannot be computed unless something holds of the values.
+    """Returns a tensor that cannot be computed unless something holds of values.
 
-    Eagerly a ValueError says the message. In a graph of TensorFlow the step fails, and nothing that
-    depends on the tensor is done; `message_of` finds the message in the error. XLA and other
-    backends leave the check out.
+    Where there are values, a ValueError says the message. In a graph of TensorFlow the step fails
+    when it runs, and nothing that depends on the tensor is done; `message_of` finds the message in
+    the error. XLA and what JAX compiles leave the check out.
 
     Args:
-        holds: bool scalar, a tensor.
+        holds: function without arguments that returns a bool scalar.
         message: one line.
         tensor: what depends on it.
     """
+    if hasattr(tensor, "numpy"):
+        if not bool(holds()):
+            raise ValueError(message)
+        return tensor
     if keras.backend.backend() != "tensorflow":
         return tensor
     import tensorflow as tf
 
-    if tf.executing_eagerly():
-        if not holds:
-            raise ValueError(message)
-        return tensor
-    with tf.control_dependencies([tf.debugging.Assert(holds, [_MARK + message])]):
+    with tf.control_dependencies([tf.debugging.Assert(holds(), [_MARK + message])]):
         return tf.identity(tensor)
 
 
