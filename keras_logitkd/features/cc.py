@@ -8,8 +8,8 @@ import math
 import keras
 from keras import ops
 
-from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_number
+from keras_logitkd.features import arithmetic, relations
+from keras_logitkd.features.checks import check_connectable, check_number
 from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.losses.base import check_choice
 
@@ -35,7 +35,9 @@ def rbf_correlations(features, gamma=0.4, order=2):
     return math.exp(-2.0 * gamma) * series
 
 
-def congruence_loss(teacher_features, student_features, gamma=0.4, order=2):
+def congruence_loss(
+    teacher_features, student_features, gamma=0.4, order=2, weights=None, count=None
+):
     """Mean squared difference of the two `rbf_correlations`. Sizes may differ.
 
     No gradient flows to the teacher.
@@ -43,16 +45,18 @@ def congruence_loss(teacher_features, student_features, gamma=0.4, order=2):
     Args:
         teacher_features, student_features: Tensors of shape `(batch, ...)`.
         gamma, order: As for `rbf_correlations`.
+        weights, count: Of the examples, as for `relations.mean`. Default to None.
 
     Returns:
         A float32 scalar.
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
     ours = rbf_correlations(student, gamma, order)
-    return ops.mean(ops.square(ours - rbf_correlations(teacher, gamma, order)))
+    difference = ours - rbf_correlations(teacher, gamma, order)
+    return relations.mean(ops.square(difference), weights, count)
 
 
-def pairwise_loss(teacher_embedding, student_embedding):
+def pairwise_loss(teacher_embedding, student_embedding, weights=None, count=None):
     """Products of the absolute differences of consecutive examples, as the authors' code has it.
 
     Formula: mean over i of sum_k d_i,k d_i+1,k with d = |e^s - e^t|. It depends on the order of the
@@ -61,6 +65,7 @@ def pairwise_loss(teacher_embedding, student_embedding):
 
     Args:
         teacher_embedding, student_embedding: Tensors of shape `(batch, size)`.
+        weights, count: Of the examples, as for `relations.mean`. Default to None.
 
     Returns:
         A float32 scalar, 0 for a batch of one.
@@ -68,8 +73,10 @@ def pairwise_loss(teacher_embedding, student_embedding):
     difference = ops.abs(
         arithmetic.as_float32(student_embedding) - arithmetic.as_float32(teacher_embedding)
     )
-    pairs = ops.maximum(ops.shape(difference)[0] - 1, 1)
-    return ops.sum(difference[:-1] * difference[1:]) / ops.cast(pairs, "float32")
+    pairs = ops.maximum((ops.shape(difference)[0] if count is None else count) - 1, 1)
+    of_pairs = None if weights is None else ops.expand_dims(weights[:-1] * weights[1:], axis=-1)
+    total = ops.sum(arithmetic.weighed(difference[:-1] * difference[1:], of_pairs))
+    return total / ops.cast(pairs, "float32")
 
 
 FORMS = ("rbf", "pairwise")
@@ -97,6 +104,7 @@ class CorrelationCongruence(FeatureMethod):
     """
 
     method = "cc"
+    takes_weights = True
 
     def __init__(
         self, weight=None, taps=("pool",), form="rbf", gamma=0.4, order=2, size=128, **kwargs
@@ -115,18 +123,21 @@ class CorrelationCongruence(FeatureMethod):
         super().build(student_shapes, teacher_shapes)
 
     def loss(self, teacher, student, batch):
+        counted = relations.counted(batch)
         if self.form == "rbf":
             pairs = zip(teacher, student, strict=True)
-            return sum(congruence_loss(t, s, self.gamma, self.order) for t, s in pairs)
+            return sum(congruence_loss(t, s, self.gamma, self.order, *counted) for t, s in pairs)
         embedded = zip(teacher, student, self.of_teacher, self.of_student, strict=True)
         return sum(
-            pairwise_loss(of_teacher(arithmetic.flat(t)), of_student(arithmetic.flat(s)))
+            pairwise_loss(of_teacher(arithmetic.flat(t)), of_student(arithmetic.flat(s)), *counted)
             for t, s, of_teacher, of_student in embedded
         )
 
     def _embeddings(self, network, shapes):
         layers = []
         for place, shape in enumerate(shapes, start=1):
+            wanted = "features of a known size with form=pairwise; form=rbf takes any"
+            check_connectable(self, wanted, None not in shape[1:], tuple(shape))
             form = {"kernel_regularizer": self.regularizer(), "dtype": "float32"}
             layer = keras.layers.Dense(self.size, name=f"{self.name}_{network}{place}", **form)
             layer.build((None, math.prod(shape[1:])))

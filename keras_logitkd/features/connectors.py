@@ -1,10 +1,10 @@
-"""Connectors: 1x1 convolutions from the student's channels to the teacher's."""
+"""Connectors: 1x1 convolutions from the student's channels to the teacher's; dense for vectors."""
 
 import math
 
 import keras
 
-from keras_logitkd.features.checks import SAME_MAPS, check_connectable
+from keras_logitkd.features.checks import check_same_maps
 
 
 class Connectors(keras.layers.Layer):
@@ -24,17 +24,17 @@ class Connectors(keras.layers.Layer):
 
     def __init__(self, method, student_shapes, teacher_shapes, skip_equal=False):
         super().__init__(name=f"{method.name}_connectors", dtype="float32", autocast=False)
+        check_same_maps(method, student_shapes, teacher_shapes)
         self.levels = [0.5 ** (len(student_shapes) - 1 - at) for at in range(len(student_shapes))]
         self.places, self.convs, self.norms = [], [], []
         pairs = zip(student_shapes, teacher_shapes, strict=True)
         for place, (ours, theirs) in enumerate(pairs):
-            fits = len(ours) == 4 and ours[1:3] == theirs[1:3]
-            check_connectable(method, SAME_MAPS, fits, (tuple(ours), tuple(theirs)))
             if skip_equal and ours[-1] == theirs[-1]:
                 continue
             tap, channels = method.student_taps[place], theirs[-1]
             scale = keras.initializers.RandomNormal(stddev=math.sqrt(2.0 / channels))
-            conv = method.conv(channels, name=f"{tap}_connector", initializer=scale)
+            form = {"rank": len(ours), "initializer": scale}
+            conv = method.conv(channels, name=f"{tap}_connector", **form)
             norm = method.norm(name=f"{tap}_connector_bn")
             conv.build(ours)
             norm.build(theirs)

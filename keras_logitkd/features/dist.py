@@ -9,9 +9,11 @@ from keras import ops
 from keras_logitkd.features import arithmetic
 from keras_logitkd.features.checks import check_number
 from keras_logitkd.features.method import FeatureMethod
+from keras_logitkd.losses.base import check_classes, check_logits
+from keras_logitkd.networks import places
 
 
-def correlation_distance(teacher, student, axis):
+def correlation_distance(teacher, student, axis, weights=None):
     """1 - Pearson correlation along an axis of two matrices.
 
     A teacher's constant row or column correlates with nothing: the distance is 0 there, and for a
@@ -20,38 +22,55 @@ def correlation_distance(teacher, student, axis):
     Args:
         teacher, student: Tensors of shape `(batch, classes)`.
         axis: 1 for one value a row, 0 for one value a column.
+        weights: Of the entries, broadcast to the matrices. Defaults to None: all count alike.
 
     Returns:
         A float32 tensor of shape `(batch,)` or `(classes,)`, in [0, 2].
     """
     teacher, student = arithmetic.detached_pair(teacher, student)
-    t = arithmetic.unit(arithmetic.deviation(teacher, axis), axis)
-    s = arithmetic.unit(arithmetic.deviation(student, axis), axis)
+    t, s = (
+        arithmetic.unit(arithmetic.deviation(each, axis, weights), axis, weights)
+        for each in (teacher, student)
+    )
     is_defined = arithmetic.as_float32(ops.any(t != 0, axis=axis))
-    return is_defined - ops.sum(t * s, axis=axis)
+    return is_defined - ops.sum(arithmetic.weighed(t * s, weights), axis=axis)
 
 
-def dist_loss(teacher_logits, student_logits, temperature=4.0):
+def dist_loss(teacher_logits, student_logits, temperature=4.0, mask=None, weight=None):
     """Correlation distances between and within classes.
 
     Formula, with p = softmax(z / tau):
 
         tau^2 * (mean over rows of (1 - corr(p^s, p^t)) + mean over columns of the same)
 
-    The paper has no tau^2; the authors' code has. No gradient flows to the teacher.
+    Rows are the places, columns the classes. Rows are averaged as `places.mean` does; the
+    correlation of a column is that of the places that count, each by its weight. The paper has no
+    tau^2; the authors' code has. No gradient flows to the teacher.
 
     Args:
-        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(batch, ..., classes)`.
         temperature: A positive float. Defaults to 4.0.
+        mask, weight: Of the places, `(batch, ...)`, see `networks.places`. Default to None.
 
     Returns:
-        A float32 scalar, at most 4 tau^2.
+        A float32 scalar, at most 4 tau^2 where no weight is above 1.
+
+    Raises:
+        ValueError: If the shapes differ, or there is only one class.
     """
-    teacher, student = arithmetic.detached_pair(teacher_logits, student_logits)
-    p_t = ops.softmax(teacher / temperature, axis=-1)
-    p_s = ops.softmax(student / temperature, axis=-1)
-    between = ops.mean(correlation_distance(p_t, p_s, axis=1))
-    within = ops.mean(correlation_distance(p_t, p_s, axis=0))
+    teacher, student = check_classes(*check_logits(teacher_logits, student_logits))
+    if len(teacher.shape) > 2:
+        teacher, student = (ops.reshape(z, (-1, ops.shape(z)[-1])) for z in (teacher, student))
+        mask, weight = (None if x is None else ops.reshape(x, (-1,)) for x in (mask, weight))
+    weights = places.weights(mask, weight)
+    if weights is not None:
+        weights = ops.expand_dims(weights, axis=-1)
+    p_t, p_s = (
+        ops.softmax(arithmetic.counted(z, weights) / temperature, axis=-1)
+        for z in arithmetic.detached_pair(teacher, student)
+    )
+    between = places.mean(correlation_distance(p_t, p_s, axis=1), mask, weight)
+    within = ops.mean(correlation_distance(p_t, p_s, axis=0, weights=weights))
     return temperature**2 * (between + within)
 
 
@@ -71,10 +90,13 @@ class DIST(FeatureMethod):
 
     method = "dist"
     needs_teacher = False
+    needs_softmax = True
+    takes_weights = True
 
     def __init__(self, weight=2.0, temperature=4.0, **kwargs):
         super().__init__(weight=weight, **kwargs)
         self.temperature = check_number("temperature", temperature, least=1e-3)
 
     def loss(self, teacher, student, batch):
-        return dist_loss(batch.teacher_logits, batch.student_logits, self.temperature)
+        logits = batch.teacher_logits, batch.student_logits
+        return dist_loss(*logits, self.temperature, batch.mask, batch.weight)

@@ -9,7 +9,9 @@ from keras import ops
 from keras_logitkd import losses
 from keras_logitkd.features import arithmetic
 from keras_logitkd.features.checks import check_number
+from keras_logitkd.features.labels import class_numbers
 from keras_logitkd.features.method import FeatureMethod
+from keras_logitkd.losses.base import check_classes, check_logits
 
 # Stands for minus infinity: a logit whose probability is 0.
 _LOWEST = -1e30
@@ -25,18 +27,22 @@ def decoupled_divergences(teacher_logits, student_logits, labels, temperature=4.
     so that KL(p^t || p^s) = TCKD + (1 - p^t_y) NCKD. No gradient flows to the teacher.
 
     Args:
-        teacher_logits, student_logits: Tensors of shape `(batch, classes)`.
-        labels: Integer tensor of shape `(batch,)`, or one-hot of shape `(batch, classes)`.
+        teacher_logits, student_logits: Tensors of shape `(batch, ..., classes)`.
+        labels: Integer tensor of shape `(batch, ...)` or `(batch, ..., 1)`, or one-hot of the shape
+            of the logits. Where one is none of the classes, as of a place that does not count,
+            nothing is the target, and the values are finite.
         temperature: A positive float. Defaults to 4.0.
 
     Returns:
-        TCKD and NCKD in nats, without a factor: float32 tensors of shape `(batch,)`.
+        TCKD and NCKD in nats, without a factor: float32 tensors of shape `(batch, ...)`.
+
+    Raises:
+        ValueError: If shapes do not fit each other, or there is only one class.
     """
-    teacher, student = arithmetic.detached_pair(teacher_logits, student_logits)
-    labels = ops.convert_to_tensor(labels)
-    if len(labels.shape) == 2 and labels.shape[-1] > 1:
-        labels = ops.argmax(labels, axis=-1)
-    is_target = ops.one_hot(ops.reshape(labels, (-1,)), teacher.shape[-1], dtype="bool")
+    logits = check_classes(*check_logits(teacher_logits, student_logits))
+    teacher, student = arithmetic.detached_pair(*logits)
+    labels = class_numbers(labels, teacher)
+    is_target = ops.one_hot(labels, ops.shape(teacher)[-1], dtype="bool")
     t_binary, t_others = _parts(teacher / temperature, is_target)
     s_binary, s_others = _parts(student / temperature, is_target)
     tckd = losses.logit_kl(t_binary, s_binary, scale="none")
@@ -52,7 +58,7 @@ def dkd_loss(teacher_logits, student_logits, labels, temperature=4.0, target=1.0
         others: Weight of NCKD, the paper's beta. Defaults to 8.0.
 
     Returns:
-        A float32 tensor of shape `(batch,)`.
+        A float32 tensor of shape `(batch, ...)`.
     """
     tckd, nckd = decoupled_divergences(teacher_logits, student_logits, labels, temperature)
     return temperature**2 * (target * tckd + others * nckd)
@@ -85,6 +91,7 @@ class DKD(FeatureMethod):
     method = "dkd"
     needs_teacher = False
     needs_labels = True
+    needs_softmax = True
 
     def __init__(self, weight="0.05..1@19", temperature=4.0, target=1.0, others=8.0, **kwargs):
         super().__init__(weight=weight, **kwargs)

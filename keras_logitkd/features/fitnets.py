@@ -3,11 +3,13 @@
 Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
 """
 
+import math
+
 import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_connectable, check_number
+from keras_logitkd.features.checks import RANKS, check_connectable, check_number
 from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.features.softened import SoftenedLogits
 from keras_logitkd.features.stages import Stage
@@ -40,7 +42,8 @@ class FitNets(FeatureMethod):
 
     The regressor is a convolution with bias and, by default, batch normalization. Its kernel is
     1x1, or where the student's maps are larger as large as it takes without padding, as in the
-    paper. `relu=True` ends it in a ReLU, which cannot reach the negative values of the default tap.
+    paper; between vectors it is a dense layer. `relu=True` ends it in a ReLU, which cannot reach
+    the negative values of the default tap.
 
     `"joint"` is one stage, the hard loss and the hint, as in RepDistiller. `"two_stage"` is the
     paper's: first the student up to the tap learns the hint alone; then the whole student learns by
@@ -81,11 +84,13 @@ class FitNets(FeatureMethod):
 
     def build(self, student_shapes, teacher_shapes):
         (ours,), (theirs,) = student_shapes, teacher_shapes
-        sides = zip(ours[1:3], theirs[1:3], strict=True)
-        size = [1 if mine == other else (mine or 0) - (other or 0) + 1 for mine, other in sides]
-        wanted = "student maps at least as large as the teacher's"
-        check_connectable(self, wanted, len(ours) == 4 and min(size) >= 1, (ours, theirs))
-        form = {"use_bias": True, "padding": "valid"}
+        fits = len(ours) == len(theirs) in RANKS and None not in (ours[-1], theirs[-1])
+        sides = [*zip(ours[1:-1], theirs[1:-1], strict=True)] if fits else []
+        size = [1 if a == b else (a or 0) - (b or math.inf) + 1 for a, b in sides]
+        wanted = "student maps at least as large as the teacher's, or vectors in both"
+        received = (tuple(ours), tuple(theirs))
+        check_connectable(self, wanted, fits and min(size, default=1) >= 1, received)
+        form = {"rank": len(ours), "use_bias": True, "padding": "valid"}
         self.regressor = self.conv(theirs[-1], size, name="regressor", **form)
         self.regressor.build(ours)
         if self.bn:

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import SAME_MAPS, check_connectable, check_number
+from keras_logitkd.features.checks import check_connectable, check_number, check_same_maps
 from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.losses.base import check_choice
@@ -50,18 +50,19 @@ def _power(difference, p):
     return ops.abs(difference) if p == 1 else ops.square(difference)
 
 
-def factor_layers(method, channels, factors, name, transposed=False):
+def factor_layers(method, channels, factors, name, rank=4, transposed=False):
     """Three 3x3 convolutions of a method, with bias and LeakyReLU(0.1), as a built `Sequential`.
 
-    They lead from so many channels of the features to those of the factor or, transposed, back.
+    They lead from so many channels of the features to those of the factor or, transposed, back;
+    `rank` is as for `FeatureMethod.conv`.
     """
     widths = [factors, channels, channels] if transposed else [channels, factors, factors]
     network = keras.Sequential(
-        [keras.Input((None, None, factors if transposed else channels))], name=name
+        [keras.Input((*[None] * (rank - 2), factors if transposed else channels))], name=name
     )
+    form = {"rank": rank, "use_bias": True, "transposed": transposed}
     for number, width in enumerate(widths, start=1):
-        kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
-        network.add(method.conv(width, 3, name=f"{name}_conv{number}", use_bias=True, kind=kind))
+        network.add(method.conv(width, 3, name=f"{name}_conv{number}", **form))
         network.add(keras.layers.LeakyReLU(0.1, dtype="float32", name=f"{name}_relu{number}"))
     return network
 
@@ -87,10 +88,11 @@ class Paraphraser(FeatureMethod):
         return ()
 
     def build(self, student_shapes, teacher_shapes):
-        channels = teacher_shapes[0][-1]
+        check_same_maps(self, teacher_shapes, teacher_shapes)
+        rank, channels = len(teacher_shapes[0]), teacher_shapes[0][-1]
         factors = round(self.rate * channels)
-        self.encoder = factor_layers(self, channels, factors, "encoder")
-        self.decoder = factor_layers(self, channels, factors, "decoder", transposed=True)
+        self.encoder = factor_layers(self, channels, factors, "encoder", rank)
+        self.decoder = factor_layers(self, channels, factors, "decoder", rank, transposed=True)
         super().build(student_shapes, teacher_shapes)
 
     def loss(self, teacher, student, batch):
@@ -141,12 +143,11 @@ class FactorTransfer(FeatureMethod):
 
     def build(self, student_shapes, teacher_shapes):
         (ours,), (theirs,) = student_shapes, teacher_shapes
+        check_same_maps(self, student_shapes, teacher_shapes)
         factors = round(self.rate * theirs[-1])
-        wanted = f"{SAME_MAPS}, and a factor with channels"
-        fits = len(ours) == 4 and ours[1:3] == theirs[1:3] and factors >= 1
         received = (tuple(ours), tuple(theirs), f"rate={self.rate:g}")
-        check_connectable(self, wanted, fits, received)
-        self.translator = factor_layers(self, ours[-1], factors, "translator")
+        check_connectable(self, "a factor with channels", factors >= 1, received)
+        self.translator = factor_layers(self, ours[-1], factors, "translator", len(ours))
         super().build(student_shapes, teacher_shapes)
         if not self.paraphraser.built:
             self.paraphraser.build([], teacher_shapes)

@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import SAME_MAPS, check_connectable
+from keras_logitkd.features.checks import check_connectable, check_same_maps
+from keras_logitkd.features.labels import class_numbers
 from keras_logitkd.features.method import FeatureMethod
 from keras_logitkd.losses.base import check_choice
 
@@ -38,7 +39,7 @@ def peak_attention(teacher_features, student_features):
     differentiated in place of a logit when the Jacobian of an attention map is matched.
 
     Args:
-        teacher_features, student_features: Maps of shape `(batch, H, W, C)`, `(batch, H, W, C')`.
+        teacher_features, student_features: Tensors of shape `(batch, ..., C)`, `(batch, ..., C')`.
 
     Returns:
         The teacher's and the student's values, float32 tensors of shape `(batch,)`. Both carry
@@ -48,7 +49,7 @@ def peak_attention(teacher_features, student_features):
         arithmetic.flat(ops.mean(ops.square(arithmetic.as_float32(features)), axis=-1))
         for features in (teacher_features, student_features)
     )
-    peak = ops.one_hot(ops.argmax(teacher, axis=-1), teacher.shape[-1])
+    peak = ops.one_hot(ops.argmax(teacher, axis=-1), ops.shape(teacher)[-1])
     return ops.sum(peak * teacher, axis=-1), ops.sum(peak * student, axis=-1)
 
 
@@ -61,7 +62,8 @@ class JacobianMatching(FeatureMethod):
     or the student's and the teacher's attention at the teacher's peak. The gradient of the sum over
     the batch stands for all examples at once. In training mode batch normalization lets examples
     act on each other, so that this is not exactly the gradient of each; `jac_training=False` takes
-    the student's gradient in inference mode, by a second forward pass.
+    the student's gradient in inference mode, by a second forward pass. An example with many
+    places has no logit of its own, and many gradients; `"attention_max"` takes features instead.
 
     The paper has no code. The known one has the mean over the inputs instead of the sum, under
     which the term is next to nothing; the weight is our choice.
@@ -72,6 +74,10 @@ class JacobianMatching(FeatureMethod):
         taps: One tap with `"attention_max"`. Defaults to `"g3"` there.
         jac_training: Whether the student's gradient is in training mode. Defaults to True.
         **kwargs: As for `FeatureMethod`.
+
+    Raises:
+        ValueError: When the teacher is there, if a target other than `"attention_max"` meets logits
+            of several places.
     """
 
     method = "jacobian"
@@ -91,9 +97,16 @@ class JacobianMatching(FeatureMethod):
     def needs_labels(self):
         return self.target == "label"
 
+    @property
+    def needs_softmax(self):
+        return self.target != "attention_max"
+
+    def prepare(self, teacher):
+        if outputs := getattr(teacher, "outputs", None):
+            self._check_logits(outputs[0])
+
     def build(self, student_shapes, teacher_shapes):
-        sizes = [shape[1:3] for shape in (*student_shapes, *teacher_shapes)]
-        check_connectable(self, SAME_MAPS, sizes[:1] == sizes[1:] or not sizes, sizes)
+        check_same_maps(self, student_shapes, teacher_shapes)
         super().build(student_shapes, teacher_shapes)
 
     def score(self, role, logits, taps, batch):
@@ -101,16 +114,25 @@ class JacobianMatching(FeatureMethod):
             is_teacher = role == "teacher"
             theirs = taps if is_teacher else self.teacher_features(batch)
             return peak_attention(theirs[0], taps[0])[0 if is_teacher else 1]
-        classes = logits.shape[-1]
+        self._check_logits(logits)
         if self.target == "label":
-            label = ops.convert_to_tensor(batch.label)
-            if len(label.shape) == 2 and label.shape[1] == classes:
-                label = ops.argmax(label, axis=-1)
-            label = ops.reshape(label, (-1,))
+            label = class_numbers(batch.label, logits)
         else:
             label = ops.argmax(logits if role == "teacher" else batch.teacher_logits, axis=-1)
-        chosen = ops.one_hot(ops.cast(label, "int32"), classes, dtype=logits.dtype)
+        chosen = ops.one_hot(ops.cast(label, "int32"), logits.shape[-1], dtype=logits.dtype)
         return ops.sum(chosen * logits, axis=-1)
 
     def loss(self, teacher, student, batch):
-        return jacobian_distance(batch.teacher_gradient, batch.student_gradient)
+        gradients = batch.teacher_gradient, batch.student_gradient
+        wanted = "inputs that both networks can be differentiated in, not numbers of tokens"
+        holds = all(gradient is not None for gradient in gradients)
+        check_connectable(self, wanted, holds, batch.inputs.dtype)
+        return jacobian_distance(*gradients)
+
+    def _check_logits(self, logits):
+        wanted = (
+            f"logits (batch, classes) with target={self.target}; for those of several places, take "
+            "target=attention_max with a tap"
+        )
+        holds = self.target == "attention_max" or len(logits.shape) == 2
+        check_connectable(self, wanted, holds, tuple(logits.shape))

@@ -24,6 +24,10 @@ class FeatureMethod(keras.layers.Layer):
       example, as `{"label": ..., "index": ...}`
     - `needs_gradient`: whether `loss` needs the networks' gradient with respect to the inputs, see
       `score`; that of the student in training mode where `jac_training` is True
+    - `needs_softmax`: whether the logits must be those of a softmax, so that it makes no sense for
+      logits that stand for themselves
+    - `takes_weights`: whether a `loss` that is a scalar counts the batch's mask and weights; values
+      of examples or places are weighed for it
     - `logit_loss`, `alpha`: the logit loss that goes with the method where none is asked for, and
       its weight: `(1 - alpha) * hard + alpha * logit_loss`. Defaults to `(None, 0.0)`: the hard
       loss alone.
@@ -46,6 +50,8 @@ class FeatureMethod(keras.layers.Layer):
     needs_indices = False
     needs_gradient = False
     jac_training = True
+    needs_softmax = False
+    takes_weights = False
     logit_loss = None
     alpha = 0.0
 
@@ -110,8 +116,9 @@ class FeatureMethod(keras.layers.Layer):
             batch: A `Batch` with the inputs, labels, indices, and the logits of both networks.
 
         Returns:
-            A tensor of shape `(batch,)`, whose mean is the term and which `sample_weight` acts on;
-            or a scalar where the examples cannot be told apart.
+            A tensor of shape `(batch,)`, or of the places of the logits, `(batch, ...)`, whose mean
+            over those that count is the term; or a scalar where the examples cannot be told apart,
+            see `takes_weights`.
         """
         raise NotImplementedError
 
@@ -120,7 +127,7 @@ class FeatureMethod(keras.layers.Layer):
 
         Args:
             role: `"teacher"` or `"student"`: whose logits and taps these are.
-            logits: Tensor of shape `(batch, classes)` of the student or of the teacher.
+            logits: Tensor of shape `(batch, ..., classes)` of the student or of the teacher.
             taps: List of that network's taps.
             batch: The `Batch`; it has the teacher's logits and taps when the student is asked.
         """
@@ -159,23 +166,28 @@ class FeatureMethod(keras.layers.Layer):
         kernel_size=1,
         *,
         name,
+        rank=4,
         use_bias=False,
         initializer="he_normal",
         padding="same",
-        kind=keras.layers.Conv2D,
+        transposed=False,
     ):
-        """Returns an auxiliary convolution, in float32 and with the method's L2."""
-        return kind(
-            filters,
-            kernel_size,
-            padding=padding,
-            data_format="channels_last",
-            use_bias=use_bias,
-            kernel_initializer=initializer,
-            kernel_regularizer=self.regularizer(),
-            dtype="float32",
-            name=f"{self.name}_{name}",
-        )
+        """Returns an auxiliary convolution, in float32 and with the method's L2.
+
+        It is over features of so many axes, batch and channels among them: 4 for maps of two
+        dimensions. For 2, vectors without positions, it is a dense layer.
+        """
+        form = {
+            "use_bias": use_bias,
+            "kernel_initializer": initializer,
+            "kernel_regularizer": self.regularizer(),
+            "dtype": "float32",
+            "name": f"{self.name}_{name}",
+        }
+        if rank == 2:
+            return keras.layers.Dense(filters, **form)
+        kind = getattr(keras.layers, f"Conv{rank - 2}D{'Transpose' if transposed else ''}")
+        return kind(filters, kernel_size, padding=padding, data_format="channels_last", **form)
 
     def norm(self, *, name):
         """Returns an auxiliary batch normalization, in float32 and with PyTorch's constants."""

@@ -6,26 +6,28 @@ Passalis & Tefas, "Learning Deep Representations with Probabilistic Knowledge Tr
 import keras
 from keras import ops
 
-from keras_logitkd.features import arithmetic
+from keras_logitkd.features import arithmetic, relations
 from keras_logitkd.features.method import FeatureMethod
 
 _EPSILON = 1e-7
 
 
-def similarity_probabilities(features):
+def similarity_probabilities(features, weights=None):
     """Cosine similarities within a batch, moved to [0, 1] and divided by the sum of their row.
 
     Args:
         features: Tensor of shape `(batch, ...)`.
+        weights: Of the examples, shape `(batch,)`. Defaults to None: all count alike.
 
     Returns:
-        A float32 tensor of shape `(batch, batch)` whose rows sum to 1.
+        A float32 tensor of shape `(batch, batch)` whose rows sum to 1, each entry by its weight.
     """
     similarities = ops.relu(0.5 * (arithmetic.cosines(features) + 1.0))
-    return similarities / ops.sum(similarities, axis=-1, keepdims=True)
+    total = ops.sum(arithmetic.weighed(similarities, weights), axis=-1, keepdims=True)
+    return similarities / total if weights is None else ops.divide_no_nan(similarities, total)
 
 
-def pkt_loss(teacher_features, student_features):
+def pkt_loss(teacher_features, student_features, weights=None, count=None):
     """Divergence of the student's similarity probabilities from the teacher's.
 
     Formula: mean over B^2 of p^t log((p^t + e) / (p^s + e)), e = 1e-7, p as in
@@ -33,15 +35,16 @@ def pkt_loss(teacher_features, student_features):
 
     Args:
         teacher_features, student_features: Tensors of shape `(batch, ...)`.
+        weights, count: Of the examples, as for `relations.mean`. Default to None.
 
     Returns:
         A float32 scalar.
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
-    p_t, p_s = similarity_probabilities(teacher), similarity_probabilities(student)
+    p_t, p_s = (similarity_probabilities(each, weights) for each in (teacher, student))
     # The rows of p_s - p_t sum to 0, so this is the formula, and near equality nothing cancels.
     x = (p_s - p_t) / (p_t + _EPSILON)
-    return ops.mean(p_t * (x - ops.log1p(x)) + _EPSILON * x)
+    return relations.mean(p_t * (x - ops.log1p(x)) + _EPSILON * x, weights, count)
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
@@ -56,9 +59,12 @@ class ProbabilisticTransfer(FeatureMethod):
     """
 
     method = "pkt"
+    takes_weights = True
 
     def __init__(self, weight=30000.0, taps=("pool",), **kwargs):
         super().__init__(weight=weight, taps=taps, **kwargs)
 
     def loss(self, teacher, student, batch):
-        return sum(pkt_loss(t, s) for t, s in zip(teacher, student, strict=True))
+        counted = relations.counted(batch)
+        pairs = zip(teacher, student, strict=True)
+        return sum(pkt_loss(t, s, *counted) for t, s in pairs)

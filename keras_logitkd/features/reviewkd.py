@@ -7,10 +7,14 @@ import keras
 from keras import ops
 
 from keras_logitkd.features import arithmetic
-from keras_logitkd.features.checks import check_number, check_same_maps
+from keras_logitkd.features.checks import check_connectable, check_number, check_same_maps
 from keras_logitkd.features.method import FeatureMethod
 
 _SIZES = (4, 2, 1)
+_MAPS = (
+    "maps (batch, height, width, channels) of equal size in student and teacher, or vectors in "
+    "both; vid takes maps with other axes"
+)
 
 
 def hierarchical_loss(teacher_features, student_features):
@@ -59,7 +63,8 @@ class KnowledgeReview(FeatureMethod):
         **kwargs: As for `FeatureMethod`.
 
     Raises:
-        ValueError: When it is built, if the maps of a pair differ in height or width.
+        ValueError: When it is built, if the maps of a pair differ in height or width, or have other
+            axes; and in a step, if these are not known.
     """
 
     method = "reviewkd"
@@ -75,7 +80,7 @@ class KnowledgeReview(FeatureMethod):
         self.width = check_number("width", width, least=1, whole=True)
 
     def build(self, student_shapes, teacher_shapes):
-        check_same_maps(self, student_shapes, teacher_shapes)
+        check_same_maps(self, student_shapes, teacher_shapes, _MAPS, ranks=(2, 4))
         width = min(self.width, student_shapes[-1][-1])
         self.fusions = []
         pairs = zip(student_shapes, teacher_shapes, strict=True)
@@ -88,6 +93,9 @@ class KnowledgeReview(FeatureMethod):
     def loss(self, teacher, student, batch):
         deeper, total = None, 0.0
         for t, s, fusion in reversed([*zip(teacher, student, self.fusions, strict=True)]):
+            known = None not in (*t.shape[1:], *s.shape[1:])
+            received = (tuple(s.shape), tuple(t.shape))
+            check_connectable(self, "maps of a size that is known in each step", known, received)
             t, s = (ops.reshape(features, _as_map(features.shape)) for features in (t, s))
             output, deeper = fusion(s, deeper, training=batch.training)
             total = total + hierarchical_loss(t, output)

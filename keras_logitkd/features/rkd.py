@@ -6,12 +6,12 @@ Park et al., "Relational Knowledge Distillation", CVPR 2019.
 import keras
 from keras import ops
 
-from keras_logitkd.features import arithmetic
+from keras_logitkd.features import arithmetic, relations
 from keras_logitkd.features.checks import check_number
 from keras_logitkd.features.method import FeatureMethod
 
 
-def distance_loss(teacher_features, student_features):
+def distance_loss(teacher_features, student_features, weights=None, count=None):
     """Huber loss (delta 1) between the pairwise distances of a batch.
 
     Formula: mean over B^2 of huber(d^s_ij - d^t_ij), d the Euclidean distances divided by the mean
@@ -19,22 +19,25 @@ def distance_loss(teacher_features, student_features):
 
     Args:
         teacher_features, student_features: Tensors of shape `(batch, ...)`.
+        weights, count: Of the examples, as for `relations.mean`. Default to None.
 
     Returns:
         A float32 scalar.
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
-    return ops.mean(_huber(_relative_distances(student) - _relative_distances(teacher)))
+    ours, theirs = (_relative_distances(each, weights) for each in (student, teacher))
+    return relations.mean(_huber(ours - theirs), weights, count)
 
 
-def angle_loss(teacher_features, student_features):
+def angle_loss(teacher_features, student_features, weights=None, count=None):
     """Huber loss (delta 1) between the cosines of all angles within a batch.
 
     Formula: mean over B^3 of huber(e^s_ij . e^s_ik - e^t_ij . e^t_ik), e_ij the direction from
     example i to example j. Arguments and result are as for `distance_loss`.
     """
     teacher, student = arithmetic.detached_pair(teacher_features, student_features)
-    return ops.mean(_huber(_cosines(student) - _cosines(teacher)))
+    difference = _cosines(student) - _cosines(teacher)
+    return relations.mean(_huber(difference), weights, count)
 
 
 def _differences(features):
@@ -42,10 +45,11 @@ def _differences(features):
     return ops.expand_dims(features, axis=0) - ops.expand_dims(features, axis=1)
 
 
-def _relative_distances(features):
+def _relative_distances(features, weights):
     distances = arithmetic.length(_differences(features))
-    count = ops.sum(arithmetic.as_float32(distances > 0))
-    mean = ops.sum(distances) / ops.maximum(count, 1.0)
+    pairs = None if weights is None else relations.products(weights, 2)
+    count = ops.sum(arithmetic.weighed(arithmetic.as_float32(distances > 0), pairs))
+    mean = ops.divide_no_nan(ops.sum(arithmetic.weighed(distances, pairs)), count)
     return distances / ops.where(mean > 0, mean, 1.0)
 
 
@@ -76,6 +80,7 @@ class RelationalDistillation(FeatureMethod):
     """
 
     method = "rkd"
+    takes_weights = True
 
     def __init__(self, weight=1.0, taps=("pool",), distance=25.0, angle=50.0, **kwargs):
         super().__init__(weight=weight, taps=taps, **kwargs)
@@ -83,7 +88,8 @@ class RelationalDistillation(FeatureMethod):
         self.angle = check_number("angle", angle)
 
     def loss(self, teacher, student, batch):
+        counted = relations.counted(batch)
         return sum(
-            self.distance * distance_loss(t, s) + self.angle * angle_loss(t, s)
+            self.distance * distance_loss(t, s, *counted) + self.angle * angle_loss(t, s, *counted)
             for t, s in zip(teacher, student, strict=True)
         )

@@ -17,6 +17,7 @@ class SoftenedLogits(FeatureMethod):
 
     method = "kd"
     needs_teacher = False
+    needs_softmax = True
 
     def __init__(self, temperature=4.0, scale="max", **kwargs):
         super().__init__(**kwargs)

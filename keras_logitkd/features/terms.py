@@ -1,5 +1,7 @@
 """The networks of a Distiller with feature methods: which run, on what, and what comes out."""
 
+import logging
+
 import tensorflow as tf
 from keras import ops
 
@@ -8,7 +10,10 @@ from keras_logitkd.features.stages import TRAINS
 from keras_logitkd.features.taps import Graph, tapped
 from keras_logitkd.features.teacher_models import teacher_with_taps
 from keras_logitkd.losses.base import check_choice
+from keras_logitkd.networks import places
 from keras_logitkd.networks.inference import for_inference
+
+_LOG = logging.getLogger(__name__)
 
 # What a Distiller logs besides the methods' terms and the metrics of `compile`.
 LOGGED = ("loss", "hard_loss", "distillation_loss", "agreement")
@@ -193,14 +198,18 @@ class FeatureTerms:
 
 
 def value_of(method, batch):
-    """Returns the term of a method, a scalar to be summed over the replicas."""
+    """Returns the term of a method, a scalar to be summed over the replicas.
+
+    Values are averaged over the places that count, that of an example as if it were each of its
+    places'. Taps lose their Keras masks, which auxiliary layers would take for their own.
+    """
     teacher = method.teacher_features(batch)
-    student = [ops.cast(batch.student_taps[name], "float32") for name in method.student_taps]
-    value = method.loss(teacher, student, batch)
+    taps = [ops.cast(batch.student_taps[name], "float32") for name in method.student_taps]
+    value = method.loss(teacher, [*map(tf.identity, taps)], batch)
     if len(value.shape):
-        if batch.sample_weight is not None:
-            value = value * ops.cast(ops.reshape(batch.sample_weight, (-1,)), value.dtype)
-        value = ops.mean(value)
+        value = places.mean(value, batch.mask, batch.weight)
+    elif not method.takes_weights and (batch.mask is not None or batch.weight is not None):
+        _LOG.warning("Weights and masks do not act on %s: it has one value a batch", method.name)
     return value / tf.distribute.get_strategy().num_replicas_in_sync
 
 

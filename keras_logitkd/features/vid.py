@@ -55,7 +55,7 @@ class VariationalInformation(FeatureMethod):
         weight, taps, **kwargs: As for `FeatureMethod`. Defaults: 1.0 and `("g1", "g2", "g3")`.
 
     Raises:
-        ValueError: When it is built, if the maps of a pair differ in height or width.
+        ValueError: When it is built, if the maps of a pair differ in size.
     """
 
     method = "vid"
@@ -69,7 +69,7 @@ class VariationalInformation(FeatureMethod):
         initial = keras.initializers.Constant(INITIAL_RAW_VARIANCE)
         pairs = zip(student_shapes, teacher_shapes, strict=True)
         for place, (student, teacher) in enumerate(pairs, start=1):
-            self.means.append(self._mean_network(place, student[-1], teacher[-1]))
+            self.means.append(self._mean_network(place, student, teacher[-1]))
             raw = self.add_weight((teacher[-1],), initial, name=f"raw_variance{place}")
             self.raw_variances.append(raw)
         super().build(student_shapes, teacher_shapes)
@@ -78,11 +78,13 @@ class VariationalInformation(FeatureMethod):
         terms = zip(teacher, student, self.means, self.raw_variances, strict=True)
         return sum(gaussian_loss(t, mean(s), raw) for t, s, mean, raw in terms)
 
-    def _mean_network(self, place, student_channels, channels):
-        layers = [self.conv(channels, name=f"mean{place}_conv{number}") for number in (1, 2, 3)]
+    def _mean_network(self, place, shape, channels):
+        rank = len(shape)
+        names = [f"mean{place}_conv{number}" for number in (1, 2, 3)]
+        layers = [self.conv(channels, name=name, rank=rank) for name in names]
         network = keras.Sequential(
             [layers[0], keras.layers.ReLU(), layers[1], keras.layers.ReLU(), layers[2]],
             name=f"{self.name}_mean{place}",
         )
-        network.build((None, None, None, student_channels))
+        network.build((*[None] * (rank - 1), shape[-1]))
         return network

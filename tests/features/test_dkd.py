@@ -4,6 +4,7 @@ import pytest
 from hypothesis import strategies as st
 
 from keras_logitkd.features import dkd
+from keras_logitkd.networks import places
 
 LABELS = np.array([0, 3, 2, 4])
 
@@ -98,3 +99,39 @@ def test_one_hot_labels_are_labels(draw):
     expected = dkd.dkd_loss(teacher, student, LABELS)
     for labels in (np.eye(5, dtype=np.float32)[LABELS], LABELS[:, None]):
         np.testing.assert_array_equal(dkd.dkd_loss(teacher, student, labels), expected)
+
+
+def test_classes_are_the_last_axis_and_labels_those_of_the_places(draw):
+    teacher, student = draw(2, 3, 4, 5), draw(2, 3, 4, 5, seed=1)
+    labels = np.arange(24).reshape(2, 3, 4) % 5
+    found = dkd.dkd_loss(teacher, student, labels)
+    flat = teacher.reshape(24, 5), student.reshape(24, 5)
+    np.testing.assert_array_equal(found, np.reshape(dkd.dkd_loss(*flat, labels.ravel()), (2, 3, 4)))
+    for given in (labels[..., None], np.eye(5)[labels], labels.astype(np.uint8)):
+        np.testing.assert_array_equal(dkd.dkd_loss(teacher, student, given), found)
+
+
+def test_ignored_labels_are_finite_and_leave_the_others_alone(value_and_gradients, draw):
+    teacher, student = 3 * draw(4, 6, 5), 3 * draw(4, 6, 5, seed=1)
+    labels, mask = np.arange(24).reshape(4, 6) % 5, np.arange(24).reshape(4, 6) % 7 > 1
+    ignored = np.where(mask, labels, 255).astype(np.uint8)
+
+    def masked(teacher, student):
+        return places.mean(dkd.dkd_loss(teacher, student, ignored), mask)
+
+    value, _, gradient = value_and_gradients(masked, teacher, student)
+    expected = np.mean(dkd.dkd_loss(teacher[mask], student[mask], labels[mask]))
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(gradient[~mask], 0)
+    for unknown in (ignored.astype(int), np.where(mask, labels, -1)):
+        assert np.isfinite(dkd.dkd_loss(teacher, student, unknown)).all()
+
+
+def test_what_does_not_fit_is_refused(draw):
+    with pytest.raises(ValueError, match=r"Labels must be class numbers of shape \(4,\)"):
+        dkd.dkd_loss(draw(4, 5), draw(4, 5), np.eye(6)[LABELS])
+    with pytest.raises(ValueError, match="with the same examples and the same classes"):
+        dkd.dkd_loss(draw(4, 1), draw(4, 5), LABELS)
+    with pytest.raises(ValueError, match="needs at least 2 classes"):
+        dkd.dkd_loss(draw(4, 1), draw(4, 1), np.zeros(4, int))
