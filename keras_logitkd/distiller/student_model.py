@@ -8,6 +8,7 @@ from keras_logitkd.distiller import compatibility
 from keras_logitkd.distiller.class_weight import fold_class_weight
 from keras_logitkd.distiller.epochs import follow_epochs
 from keras_logitkd.networks.callables import own_errors
+from keras_logitkd.networks.layers import exportable
 
 
 class StudentModel(keras.Model):
@@ -92,4 +93,4 @@ class StudentModel(keras.Model):
 
     def export(self, *args, **kwargs):
         """Exports the student. Takes what `keras.Model.export` takes."""
-        return self.student.export(*args, **kwargs)
+        return exportable(self.student).export(*args, **kwargs)
