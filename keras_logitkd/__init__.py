@@ -12,6 +12,7 @@ _HOMES = {
     "Distiller": "distiller",
     "FusedBatchNormalization": "networks.layers",
     "LogitStore": "storage.logit_store",
+    "adapt": "networks.adapters",
     "from_probabilities": "networks.probabilities",
     "strip_activation": "networks.endings",
     "strip_softmax": "networks.endings",

@@ -4,9 +4,11 @@ import keras
 
 from keras_logitkd import losses
 from keras_logitkd.networks import two_classes
+from keras_logitkd.networks.adapted import Adapted, bound
 from keras_logitkd.networks.callables import CallableTeacher
 from keras_logitkd.networks.endings import advice, ending_of
-from keras_logitkd.networks.shapes import compatible
+from keras_logitkd.networks.outputs import names_of
+from keras_logitkd.networks.shapes import adapting, compatible
 
 
 def check_backend():
@@ -47,9 +49,12 @@ def as_teacher(teacher, student):
     Raises:
         ValueError: If it is neither, not built, returns no logits or other shapes than the student.
     """
+    teacher = bound(teacher, student)
     if isinstance(teacher, keras.Model):
         _check_teacher(teacher, student)
         return teacher
+    if isinstance(teacher, Adapted) and isinstance(teacher.teacher, keras.Model):
+        _check_logits("teacher", teacher.teacher, ", with its trained weights")
     if callable(teacher) and not isinstance(teacher, type):
         return CallableTeacher(teacher, student)
     instead = ""
@@ -70,8 +75,13 @@ def _check_teacher(teacher, student):
             if what == "outputs" and two_classes.differ(theirs, ours):
                 two_classes.say(teacher.name, theirs[-1])
                 continue
+            instead = ": pass keras_logitkd.adapt(teacher, teacher_input=...), a function of the "
+            instead += "student's inputs"
+            if what == "outputs":
+                noun = noun if theirs[:-1] == ours[:-1] else "shape of logits"
+                instead = adapting(theirs, ours)
             raise ValueError(
-                f"`teacher` and `student` must have the same {noun}. Received: teacher "
+                f"`teacher` and `student` must have the same {noun}{instead}. Received: teacher "
                 f"{teacher.name!r} with {theirs}, student {student.name!r} with {ours}"
             )
 
@@ -89,9 +99,13 @@ def _check_logits(role, model, how_built):
         )
     is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
     if is_known and not returns_one_tensor(model):
+        instead = "keras.Model(student.inputs, student.outputs[index])"
+        if role == "teacher":
+            instead = "keras_logitkd.adapt(teacher, output=...)"
         raise ValueError(
-            f"`{role}` must have one output, a tensor of logits. Received: model {model.name!r} "
-            f"with {len(model.outputs)} output(s) in a structure"
+            f"`{role}` must have one output, a tensor of logits: pass {instead} for one of "
+            f"{names_of(model)}. Received: model {model.name!r} with {len(model.outputs)} "
+            "output(s) in a structure"
         )
 
 

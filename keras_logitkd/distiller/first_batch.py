@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_logitkd.losses.kinds import SIGMOID
+from keras_logitkd.networks.adapted import unadapted
 from keras_logitkd.networks.endings import is_known
 
 _LOG = logging.getLogger(__name__)
@@ -67,13 +68,13 @@ class FirstBatch:
 
     def _answers(self, model, inputs):
         """The outputs of a model on a batch or what stands for it, and far from it; arrays."""
-        flat = keras.tree.flatten(inputs)
+        flat, answer = keras.tree.flatten(inputs), unadapted(model)
         with tf.init_scope():
             try:
                 near = inputs if all(map(_has_values, flat)) else _drawn(inputs, 1.0)
-                answers = [_array(model(near, training=False))]
+                answers = [_array(answer(near, training=False))]
                 if self._is_binary and all(map(_is_float, flat)):
-                    answers.append(_array(model(_drawn(inputs, _FAR), training=False)))
+                    answers.append(_array(answer(_drawn(inputs, _FAR), training=False)))
                 return answers
             except (ValueError, TypeError, tf.errors.OpError) as error:
                 reason = str(error).partition("\n")[0]

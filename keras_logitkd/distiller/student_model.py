@@ -13,6 +13,7 @@ from keras_logitkd.distiller.metrics import on_logits
 from keras_logitkd.losses import kinds, refusals
 from keras_logitkd.networks import places
 from keras_logitkd.networks.callables import own_errors
+from keras_logitkd.networks.layers import exportable
 
 
 class StudentModel(keras.Model):
@@ -157,4 +158,4 @@ class StudentModel(keras.Model):
 
     def export(self, *args, **kwargs):
         """Exports the student. Takes what `keras.Model.export` takes."""
-        return self.student.export(*args, **kwargs)
+        return exportable(self.student).export(*args, **kwargs)

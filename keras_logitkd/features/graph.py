@@ -163,6 +163,8 @@ class Graph:
 
     def _classifier_input(self):
         last = self._nodes[self.model.outputs[0]._keras_history.operation.name]
+        while getattr(last.operation, "follows_logits", False):  # by `keras_logitkd.adapt`
+            last = self._nodes[last.input_tensors[0]._keras_history.operation.name]
         if not isinstance(last.operation, keras.layers.Dense):
             raise ValueError(
                 'The tap "pool" is what enters the dense layer that makes the logits. '

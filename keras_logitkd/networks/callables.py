@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_logitkd.networks import two_classes
-from keras_logitkd.networks.shapes import compatible
+from keras_logitkd.networks.shapes import adapting, compatible
 
 
 def runs_in_graph(function):
@@ -42,7 +42,7 @@ class CallableTeacher:
     Attributes:
         name: of the callable.
         takes_arrays: whether it gets NumPy arrays.
-        check: a function that sees the first logits that arrays were answered by, or None.
+        check: a function that sees the first answer to arrays, or None.
     """
 
     outputs = None  # no graph of layers, as with a subclassed model
@@ -63,7 +63,7 @@ class CallableTeacher:
 
         def answer(*arrays):
             try:
-                return self._answer(keras.tree.pack_sequence_as(inputs, arrays), shape)
+                return self._logits(keras.tree.pack_sequence_as(inputs, arrays), shape)
             except Exception as error:  # TensorFlow would only tell its text
                 self._error = error
                 raise
@@ -72,14 +72,21 @@ class CallableTeacher:
         logits.set_shape(shape)
         return logits
 
-    def _answer(self, batch, shape):
-        logits = np.asarray(self.function(batch), dtype=np.float32)
+    def unadapted(self, inputs, training=False):
+        """Returns what the callable says of tensors, before `adapt` makes other logits of it."""
+        return call(getattr(self.function, "unadapted", self.function), inputs)
+
+    def _logits(self, batch, shape):
+        unadapted = getattr(self.function, "unadapted", self.function)
+        answer = logits = np.asarray(unadapted(batch), dtype=np.float32)
+        if unadapted is not self.function:
+            logits = np.asarray(self.function.adapt_logits(answer), dtype=np.float32)
         size = len(keras.tree.flatten(batch)[0])
         logits = self._fitted(logits, (size, *shape[1:]))
         if np.isnan(logits).any():
             raise ValueError(f"`teacher` must return numbers. Received: nan from {self.name}")
         if self.check is not None:
-            self.check(logits)
+            self.check(answer)
             self.check = None
         return logits
 
@@ -93,9 +100,11 @@ class CallableTeacher:
             return two_classes.fitted(logits, shape[-1])
         if not compatible(received, shape):
             wanted = ("batch", *shape[1:])
+            instead = "" if len(received) < 2 else adapting(tuple(received)[1:], shape[1:])
             raise ValueError(
                 f"`teacher` must return logits of the student's shape "
-                f"({', '.join(map(str, wanted))}). Received: shape {received} from {self.name}"
+                f"({', '.join(map(str, wanted))}){instead}. Received: shape {received} from "
+                f"{self.name}"
             )
         return logits
 

@@ -8,6 +8,9 @@ import re
 
 import keras
 
+from keras_logitkd.networks.adapted import Adapted
+from keras_logitkd.networks.outputs import inputs_of, is_graph
+
 # What makes no logits. Softmax and sigmoid, or their logarithms, of logits can be taken off; the
 # others have zeros or corners, from which no logits with these probabilities can be had.
 STRIPPABLE = ("softmax", "log_softmax", "sigmoid", "log_sigmoid")
@@ -28,18 +31,19 @@ def ending_of(model):
 
     Args:
         model: Any model. Dropout, Identity, Reshape and other layers that change no value at
-            inference, TimeDistributed and nested models are looked through.
+            inference, TimeDistributed, nested models and what `adapt` puts after logits are looked
+            through.
 
     Returns:
         One of `NO_LOGITS`, or None: for other endings, and where the graph is not known.
     """
-    ending = _ending(model.outputs[0]) if _is_graph(model) else None
+    ending = _ending(model.outputs[0]) if is_graph(model) else None
     return ending if ending in NO_LOGITS else None
 
 
 def is_known(model):
     """Whether it is known what makes the outputs: no subclassed model, Lambda or custom layer."""
-    return _is_graph(model) and _ending(model.outputs[0]) is not _UNKNOWN
+    return is_graph(model) and _ending(model.outputs[0]) is not _UNKNOWN
 
 
 def ends_in_softmax(model):
@@ -71,12 +75,15 @@ def strip_activation(model):
 
     Returns:
         A functional `keras.Model`, or `model` where it does not end in an activation of
-        `NO_LOGITS`.
+        `NO_LOGITS`. Of what `adapt` made callable, because it waits for a student's inputs, the
+        same with the model inside stripped.
 
     Raises:
         ValueError: If `model` is not a Sequential or functional model that was built, or it ends
             in an activation that hides its logits, such as sparsemax, or in a recurrent layer's.
     """
+    if isinstance(model, Adapted) and is_graph(model.teacher):
+        return Adapted(strip_activation(model.teacher), model.before, after=model.after)
     _check_graph(model)
     ending = ending_of(model)
     if ending is None:
@@ -86,7 +93,7 @@ def strip_activation(model):
             f"`model` must end in logits or in one of {', '.join(STRIPPABLE)} to have it stripped: "
             f"{advice(ending)}. Received: model {model.name!r}"
         )
-    return keras.Model(_input(model), _stripped(model.outputs[0]), name=model.name)
+    return keras.Model(inputs_of(model), _stripped(model.outputs[0]), name=model.name)
 
 
 def advice(ending, model="model", verb="pass"):
@@ -96,21 +103,12 @@ def advice(ending, model="model", verb="pass"):
     return f"a {ending} has no logits; train a model that ends in a linear layer"
 
 
-def _is_graph(model):
-    return isinstance(model, keras.Model) and bool(getattr(model, "outputs", None))
-
-
 def _check_graph(model):
-    if not _is_graph(model):
+    if not is_graph(model):
         raise ValueError(
             "`model` must be a built Sequential or functional keras.Model to have its activation "
             f"stripped. Received: {model!r}"
         )
-
-
-def _input(model):
-    """The inputs of a model in their structure."""
-    return (getattr(model, "_functional", None) or model).input
 
 
 def _ending(tensor):
@@ -124,7 +122,7 @@ def _ending(tensor):
         operation, index = operation.layer, 0
     if not isinstance(operation, keras.Model):
         return _activation_of(operation)
-    if not _is_graph(operation):
+    if not is_graph(operation):
         return _UNKNOWN
     ending = _ending(operation.outputs[index])
     return _ending(node.input_tensors[0]) if ending is _THROUGH else ending
@@ -144,6 +142,8 @@ def _is_of_keras(operation):
 def _changes_nothing(operation):
     if isinstance(operation, keras.layers.Activation):
         return _name_of(operation.activation) == "linear"
+    if getattr(operation, "follows_logits", False):
+        return True
     return _is_of_keras(operation) and type(operation).__name__ in _CHANGE_NOTHING
 
 
@@ -176,7 +176,7 @@ def _stripped(tensor):
     if isinstance(operation, keras.layers.TimeDistributed):
         return _stripped_steps(operation, node.input_tensors[0])
     if isinstance(operation, keras.Model):
-        part = keras.Model(_input(operation), operation.outputs[index], name=operation.name)
+        part = keras.Model(inputs_of(operation), operation.outputs[index], name=operation.name)
         replaced = strip_activation(part)
     else:
         replaced = _linear(operation)

@@ -1,4 +1,4 @@
-"""Batch normalization on TensorFlow's fused kernel, its way back to stock Keras, initial values."""
+"""Batch normalization on TensorFlow's fused kernel, its way to stock Keras, initial values."""
 
 import keras
 import numpy as np
@@ -117,9 +117,11 @@ def to_stock(model):
     """Returns a copy of a model that consists of stock Keras layers only.
 
     Every `FusedBatchNormalization`, also in nested models, becomes a
-    `keras.layers.BatchNormalization` of the same name, config and weights. The copy gives the same
-    outputs, is not compiled, shares nothing with `model`, and once saved loads where
-    `keras_logitkd` is not installed.
+    `keras.layers.BatchNormalization` of the same name, config and weights. A
+    `keras.layers.Normalization` over channels becomes a `keras.layers.Rescaling` of the same name,
+    because only that can be exported to ONNX. The copy gives the same outputs, where there was a
+    Normalization up to rounding, is not compiled, shares nothing with `model`, and once saved loads
+    where `keras_logitkd` is not installed.
 
     Args:
         model: A built Sequential or functional `keras.Model`, or any other that Keras can
@@ -133,20 +135,52 @@ def to_stock(model):
     """
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"`model` must be a keras.Model that was built. Received: model={model!r}")
-    config = _stock_config(keras.saving.serialize_keras_object(model))
+    from keras_logitkd.networks import rescaling
+
+    replaced, left_out = rescaling.of_normalizations(model), set()
+
+    def convert(config):
+        name = config["config"].get("name")
+        if config["class_name"] != "Normalization" or name not in replaced:
+            return config
+        layer, *numbers = replaced[name]
+        left_out.update(id(weight) for weight in layer.weights)
+        return rescaling.config_of(config, *numbers)
+
+    config = _stock_config(keras.saving.serialize_keras_object(model), convert)
     # safe_mode guards against code in files; this config comes from a model that runs here.
     copy = keras.saving.deserialize_keras_object(config, safe_mode=False)
-    copy.set_weights(model.get_weights())
+    kept = [weight for weight in model.weights if id(weight) not in left_out]
+    copy.set_weights([weight.numpy() for weight in kept])
+    for layer in copy._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # its numbers are not read from its weights but here
     return copy
 
 
-def _stock_config(config):
-    """A serialized Keras object with stock layers in place of ours, and nothing compiled."""
+def exportable(model):
+    """Returns what of a model exporters take: itself, or its stock copy where it normalises."""
+    from keras_logitkd.networks import outputs, rescaling
+
+    found = to_stock(model) if rescaling.of_normalizations(model) else model
+    if outputs.is_graph(found):
+        found(outputs.inputs_of(found))  # Keras exports to ONNX what was called once
+    return found
+
+
+def _stock_config(config, convert):
+    """A serialized Keras object with stock layers in place of ours, and nothing compiled.
+
+    `convert` is called on what is a layer of Keras, and returns it or another one in its place.
+    """
     if isinstance(config, list | tuple):
-        return type(config)(_stock_config(item) for item in config)
+        return type(config)(_stock_config(item, convert) for item in config)
     if not isinstance(config, dict):
         return config
-    stock = {key: _stock_config(item) for key, item in config.items() if key != "compile_config"}
+    entries = {key: item for key, item in config.items() if key != "compile_config"}
+    if config.get("module") == "keras.layers":
+        return convert({key: _stock_config(item, convert) for key, item in entries.items()})
+    stock = {key: _stock_config(item, convert) for key, item in entries.items()}
     if config.get("registered_name") == f"{_PACKAGE}>{FusedBatchNormalization.__name__}":
         stock |= {
             "module": "keras.layers",

@@ -101,6 +101,22 @@ def test_what_is_no_probability(found, kind, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ([[-0.5, 1.5]], r"in \[0, 1\]. Received: values from -0.5 to 1.5"),
+        ([[0.5, 0.6]], "sum to 1 over no and yes of a label. Received: sums from 1.1 to 1.1"),
+        ([[1.0]], r"no and yes of each label, \(batch, 2\); .*Received: shape \(1, 1\)"),
+        ([[0.2, 0.3, 0.5]], r"no and yes of each label, .*Received: shape \(1, 3\)"),
+    ],
+)
+def test_what_is_no_probability_of_one_of_several_labels(label, message):
+    answer = [np.array([[0.5, 0.5]]), np.array(label)]
+    with pytest.raises(ValueError, match=message) as error:
+        from_probabilities(Estimator(answer), "sigmoid")(X[:1])
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("predict", [None, "forest", Estimator, object()])
 def test_what_cannot_be_called(predict):
     with pytest.raises(ValueError, match="`predict` must be a fitted estimator") as error:

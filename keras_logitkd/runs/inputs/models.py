@@ -13,6 +13,7 @@ from keras_logitkd.distiller.compatibility import returns_one_tensor
 from keras_logitkd.networks import two_classes
 from keras_logitkd.networks.endings import advice, ending_of
 from keras_logitkd.networks.layers import draw_initial_values
+from keras_logitkd.networks.rescaling import NAME, as_trained
 from keras_logitkd.networks.shapes import compatible
 from keras_logitkd.runs.spec.recipes import UNIT
 from keras_logitkd.storage.unpacking import check_zip
@@ -46,9 +47,7 @@ def build_network(name, dataset, recipe, seed):
     """
     shape = recipe.augmentation.output_shape(dataset.image_shape)
     mean, std = normalization_of(recipe, dataset)
-    normalize = keras.layers.Normalization(
-        mean=mean, variance=np.square(std).tolist(), name="normalization"
-    )
+    normalize = keras.layers.Normalization(mean=mean, variance=np.square(std).tolist(), name=NAME)
     network = zoo.build(
         name,
         shape,
@@ -67,6 +66,8 @@ def count_parameters(model):
 
 def load_model(path):
     """Loads a .keras file: a `keras.Model` that takes raw pixels and returns logits.
+
+    The network of a run computes the bits that it computed when it was trained, see `rescaling`.
 
     Raises:
         ValueError: If there is no such file, it cannot be read, or the model returns no logits.
@@ -93,7 +94,7 @@ def load_model(path):
             f"A model file must return logits, but {path} ends in a {ending}: "
             f"{advice(ending, verb='save')}"
         )
-    return model
+    return as_trained(model)
 
 
 def fitting_augmentation(augmentation, model):
