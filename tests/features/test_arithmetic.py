@@ -24,6 +24,16 @@ def test_deviation_of_a_constant_is_zero():
     np.testing.assert_allclose(arithmetic.deviation(np.float32([[1, 2, 6]])), [[-2, -1, 3]])
 
 
+def test_what_weighs_nothing_is_neither_in_a_deviation_nor_in_a_length():
+    weights = np.float32([1, 2, 0])
+    constant = np.float32([[0.1, 0.1, 5]])
+    np.testing.assert_array_equal(arithmetic.deviation(constant, weights=weights), 0)
+    found = arithmetic.deviation(np.float32([[1, 4, -9]]), weights=weights)
+    np.testing.assert_allclose(found, [[-2, 1, 0]], rtol=1e-6)
+    found = arithmetic.unit(np.float32([1, 2, 1e30]), weights=weights)
+    np.testing.assert_allclose(found, [1 / 3, 2 / 3, 0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(("size", "cells"), [(8, 4), (7, 4), (5, 3), (28, 4), (3, 3), (4, 1)])
 def test_average_pool_covers_its_windows(draw, size, cells):
     features = draw(2, size, size, 3)

@@ -90,6 +90,8 @@ def test_a_paraphraser_reconstructs_features_of_any_rank(draw):
         teacher = tf.constant(draw(4, *size, 3))
         factor = paraphraser.encoder(teacher)
         assert factor.shape == (4, *size, 2), rank
+        kind = type(paraphraser.decoder.layers[0]).__name__
+        assert kind == (f"Conv{rank - 2}DTranspose" if rank > 2 else "Dense")
         error = np.abs(paraphraser.decoder(factor) - teacher).reshape(4, -1).mean(axis=1)
         np.testing.assert_allclose(paraphraser.loss([teacher], [], Batch(None)), error, rtol=1e-5)
 
@@ -163,6 +165,13 @@ def test_what_does_not_fit_is_one_line(spec, ours, theirs, message):
             features.get("ft").paraphraser.build([], [(None, *theirs, 3)])
         built(spec, ours, theirs)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["fitnets", "vid", "overhaul"])
+def test_channels_must_be_known_where_there_is_a_layer(name):
+    for ours, theirs in ((None, 3), (2, None)):
+        with pytest.raises(ValueError, match=f"{name} needs .*maps .*Received: .*None"):
+            features.get(name, taps="a").build([(None, 6, ours)], [(None, 6, theirs)])
 
 
 def test_sizes_that_are_not_known_must_be_the_same(draw):
