@@ -1,12 +1,14 @@
 """What every feature method has: taps, a weight, auxiliary layers, and stages."""
 
+import math
+
 import keras
 
 from keras_logitkd.features.checks import check_number
 from keras_logitkd.features.stages import Stage
-from keras_logitkd.features.weights import WeightSchedule
 from keras_logitkd.losses.base import check_choice
 from keras_logitkd.losses.grammar import options_of
+from keras_logitkd.losses.schedules import Schedule
 from keras_logitkd.networks.layers import FusedBatchNormalization, draw_initial_values
 
 STATISTICS = ("moving", "batch")
@@ -33,7 +35,7 @@ class FeatureMethod(keras.layers.Layer):
       loss alone.
 
     Args:
-        weight: A number, or a schedule such as `"0..1@20"`, see `WeightSchedule`.
+        weight: A number, or a schedule such as `"0..1@20"`, see `losses.schedules.Schedule`.
         taps: Names of taps, see `features.taps`; a pair is one of the student and one of the
             teacher, also written `"student:teacher"`.
         teacher_bn: `"moving"`, or `"batch"`: the teacher normalises by the moments of each batch,
@@ -60,7 +62,9 @@ class FeatureMethod(keras.layers.Layer):
     ):
         # Inputs arrive as float32, whatever the global policy is.
         super().__init__(name=name or self.method, dtype="float32", autocast=False)
-        self.schedule = WeightSchedule.of(weight)
+        self.schedule = Schedule.read(
+            "weight", weight, "finite and at least 0", lambda end: 0 <= end < math.inf
+        )
         self.taps = tuple(_pair(tap) for tap in ((taps,) if isinstance(taps, str) else taps))
         self.teacher_bn = check_choice("teacher_bn", teacher_bn, STATISTICS)
         self.weight_decay = check_number("weight_decay", weight_decay)
@@ -80,7 +84,18 @@ class FeatureMethod(keras.layers.Layer):
 
     def set_epoch(self, epoch, epochs=None):
         """Sets the weight of an epoch, counted from 0, of so many."""
-        self.weight.assign(self.schedule.at(epoch, epochs))
+        if not self.by_steps:
+            self.weight.assign(self.schedule.at(epoch, epochs))
+
+    @property
+    def by_steps(self):
+        """Whether the weight goes by updates of the optimizer."""
+        return self.schedule.by_steps
+
+    def set_steps(self, steps):
+        """Sets the weight after so many updates of the optimizer, where it goes by these."""
+        if self.by_steps:
+            self.weight.assign(self.schedule.at(steps))
 
     def build(self, student_shapes, teacher_shapes):
         """Makes the auxiliary layers. A subclass calls this at the end.

@@ -3,7 +3,7 @@
     OBJECTIVE = TERM[+TERM...]        a logit loss, feature methods, or both
 
 A logit loss is a term of `losses.registry`, or such terms with their first epochs. A term is
-written as `losses.grammar` says: `at`, `at:weight=500`, `mse+at`, `kl:3@0,mse@100`,
+written as `losses.grammar` says: `at`, `at:weight=500`, `mse+at`, `kl:3@0,mse@100`, `kl:8..2@20`,
 `fitnets:taps=conv_3:group2_out/g3,weight=0..100@5`. Without a logit loss a method has the one that
 it was published with, or none. Names are known without Keras.
 """
@@ -15,6 +15,7 @@ import re
 from keras_logitkd.features.registry import METHODS, get
 from keras_logitkd.features.stages import Stage
 from keras_logitkd.losses import grammar, registry
+from keras_logitkd.losses.schedules import Schedule
 
 HARD = "ce"  # the text of hard labels where objectives stand side by side
 
@@ -28,13 +29,13 @@ class Objective:
         logit_loss: the term of the logit loss, or None.
         methods: tuple of the terms of feature methods.
         alpha: weight of the logit loss, in [0, 1]: (1 - alpha) * hard + alpha * logit loss +
-            features.
+            features; a number, or the text of a schedule.
     """
 
     text: str
     logit_loss: str | None = None
     methods: tuple[str, ...] = ()
-    alpha: float = 1.0
+    alpha: float | str = 1.0
 
     @classmethod
     def parse(cls, text, alpha=1.0):
@@ -66,7 +67,7 @@ class Objective:
     def name(self):
         """The text with alpha, where that is not 1."""
         is_weighed = self.logit_loss is not None and self.alpha != 1
-        return f"{self.text}+a{self.alpha:g}" if is_weighed else self.text
+        return f"{self.text}+a{alpha_text(self.alpha)}" if is_weighed else self.text
 
     @property
     def stages(self):
@@ -75,8 +76,14 @@ class Objective:
 
     @property
     def temperature(self):
-        """Of the logit loss, in [0, inf]; None where it has none or changes."""
+        """Of the logit loss, in [0, inf]; None where it has none, changes or moves."""
         return None if self.stages else registry.temperature_of(self.logit_loss or "")
+
+    @property
+    def is_softened(self):
+        """Whether the text says the temperature, one that may move, of a logit loss alone."""
+        row = registry.LOSSES.get(grammar.name_of(self.text))
+        return self.argument is not None and row.is_softened
 
     @property
     def argument(self):
@@ -103,7 +110,9 @@ class Objective:
     def order(self):
         """A key to sort by: hard labels, losses by temperature, those without, everything else."""
         if self.argument is not None:
-            return 1, self.temperature or 0.0, self.name
+            moving = registry.schedule_in(self.logit_loss)
+            start = self.temperature if moving is None else Schedule.read("tau", moving).first
+            return 1, start or 0.0, self.name
         rank = 0 if self.text == HARD else 2 if self.is_plain else 3
         return rank, 0.0, self.name
 
@@ -128,6 +137,7 @@ class Objective:
         """Raises ValueError where `training` would, or there is no such logit loss or option."""
         if self.logit_loss is not None:
             registry.get(self.logit_loss)
+        read_alpha(self.alpha)
         self.training()
 
     def check_epochs(self, epochs):
@@ -152,13 +162,16 @@ class Objective:
         """
         methods = [get(each, **defaults) for each in self.methods]
         loss, alpha = self.logit_loss, self.alpha
+        if epochs is not None:
+            loss = loss and registry.over(loss, epochs)
+            alpha = Schedule.read("alpha", alpha).over(epochs).text
         if not methods:
             return [Stage("main", loss, alpha, epochs=epochs)]
         if loss is None:
             if alpha != 1:
                 raise ValueError(
                     f"`alpha` weighs a logit loss, and {self.text} names none: write "
-                    f"mse+{self.text} or kl:4+{self.text}. Received: alpha={alpha:g}"
+                    f"mse+{self.text} or kl:4+{self.text}. Received: alpha={alpha_text(alpha)}"
                 )
             loss, alpha = _own_logit_loss(methods)
         names = [method.name for method in methods]
@@ -171,6 +184,16 @@ class Objective:
         leader = (staged or methods)[0]
         others = tuple(method for method in methods if method is not leader)
         return [*leader.preparation(), leader.main_stage(loss, alpha, others, epochs)]
+
+
+def read_alpha(alpha):
+    """Returns the `Schedule` of an alpha; ValueError where it does not stay in [0, 1]."""
+    return Schedule.read("alpha", alpha, "a number in [0, 1]", lambda end: 0 <= end <= 1)
+
+
+def alpha_text(alpha):
+    """Returns an alpha in short, a number or the text of a schedule."""
+    return alpha if isinstance(alpha, str) else f"{alpha:g}"
 
 
 def of_column(text):

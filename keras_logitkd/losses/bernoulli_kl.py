@@ -8,13 +8,13 @@ from keras import ops
 from keras_logitkd.losses import divergence
 from keras_logitkd.losses.base import (
     CLASS_REDUCTIONS,
-    LogitLoss,
     check_choice,
     check_finite,
     check_logits,
     check_temperature,
     with_gradient,
 )
+from keras_logitkd.losses.temperature import SoftenedLoss
 
 
 def logit_bernoulli_kl(
@@ -50,8 +50,13 @@ def logit_bernoulli_kl(
     """
     temperature = check_temperature(temperature, scale)
     check_choice("label_reduction", label_reduction, CLASS_REDUCTIONS)
+    return _divergence(teacher_logits, student_logits, temperature, scale, label_reduction)
+
+
+def _divergence(teacher_logits, student_logits, temperature, scale, label_reduction):
+    """`logit_bernoulli_kl` of what was checked; the temperature may be a tensor in (0, inf)."""
     teacher, student = check_logits(teacher_logits, student_logits)
-    if temperature == math.inf:
+    if isinstance(temperature, float) and temperature == math.inf:
         check_finite(teacher, "bkl:inf", "bkl:T with T in [0, inf)")
     of_pairs = divergence.at(temperature, scale, tails=True)
 
@@ -71,13 +76,14 @@ def _as_pair(logits):
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
-class LogitBernoulliKL(LogitLoss):
+class LogitBernoulliKL(SoftenedLoss):
     """Softened divergence of logits that end in a sigmoid: one, or several labels.
 
     See `logit_bernoulli_kl` for the formula, the limits and the shapes.
 
     Args:
-        temperature: A float in [0, inf]. Defaults to 4.0.
+        temperature: A number in [0, inf], or a schedule such as `"8..2@20"`, see `Schedule`; may
+            be assigned, see `SoftenedLoss`. Defaults to 4.0.
         scale: `"max"`, `"squared"` or `"none"`. Defaults to `"max"`.
         label_reduction: `"mean"` or `"sum"` over the labels. Defaults to `"mean"`.
         reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_bernoulli_kl"`.
@@ -97,20 +103,20 @@ class LogitBernoulliKL(LogitLoss):
         name="logit_bernoulli_kl",
         dtype=None,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.temperature = check_temperature(temperature, scale)
         self.scale = scale
         self.label_reduction = check_choice("label_reduction", label_reduction, CLASS_REDUCTIONS)
+        super().__init__(temperature, name, reduction, dtype)
+
+    def check_temperature(self, temperature):
+        return check_temperature(temperature, self.scale)
 
     def call(self, y_true, y_pred):
-        return logit_bernoulli_kl(
-            y_true, y_pred, self.temperature, self.scale, self.label_reduction
-        )
+        temperature = self.read_temperature(y_pred)
+        return _divergence(y_true, y_pred, temperature, self.scale, self.label_reduction)
 
     def get_config(self):
         return {
             **super().get_config(),
-            "temperature": self.temperature,
             "scale": self.scale,
             "label_reduction": self.label_reduction,
         }

@@ -2,7 +2,8 @@
 
 Each function takes teacher and student logits of shape (..., classes) in the dtype of `wide` and
 returns the values, shape (...,), and their gradient with respect to the student's logits, shape
-(..., classes). Equation numbers are those of Kim et al., IJCAI 2021.
+(..., classes). A temperature in (0, inf) may be a scalar tensor of a graph, within the range of its
+dtype. Equation numbers are those of Kim et al., IJCAI 2021.
 """
 
 import math
@@ -21,20 +22,28 @@ _LARGE_EXPONENT = 60.0
 
 def at(temperature, scale, tails=False):
     """Returns the function for a temperature in [0, inf]. `scale`, `tails`: of `softened_kl`."""
-    if temperature == math.inf:
-        return variance_limit
-    if temperature == 0:
-        return argmax_limit
+    if isinstance(temperature, float) and temperature in (0, math.inf):
+        return argmax_limit if temperature == 0 else variance_limit
     return lambda teacher, student: softened_kl(teacher, student, temperature, scale, tails)
 
 
 def within_range(temperature):
     """Returns a temperature that is as good as at its limit where it is beyond the dtype's range.
 
-    0 stands for the smallest, inf for the largest.
+    0 stands for the smallest, inf for the largest; a tensor is within the range.
     """
+    if not isinstance(temperature, float):
+        return temperature
     lowest, highest = _FINITE_TEMPERATURES[wide()]
     return min(max(temperature, lowest), highest)
+
+
+def softened(values, tau):
+    """Returns values / tau, with the bits of a constant tau where it is a tensor of a graph.
+
+    Compilers turn a division by a constant into a product with its inverse.
+    """
+    return values / tau if isinstance(tau, float) else values * (1.0 / tau)
 
 
 def softened_kl(teacher, student, temperature, scale, tails=False):
@@ -50,11 +59,11 @@ def softened_kl(teacher, student, temperature, scale, tails=False):
     """
     tau = within_range(temperature)
     teacher, student = _shifted(teacher), _shifted(student)
-    log_p = ops.log_softmax(teacher / tau, axis=-1)
-    log_q = ops.log_softmax(student / tau, axis=-1)
+    log_p = ops.log_softmax(softened(teacher, tau), axis=-1)
+    log_q = ops.log_softmax(softened(student, tau), axis=-1)
     p, q = ops.exp(log_p), ops.exp(log_q)
     difference = student - teacher
-    x = (difference - ops.sum(p * difference, axis=-1, keepdims=True)) / tau
+    x = softened(difference - ops.sum(p * difference, axis=-1, keepdims=True), tau)
     terms = p * _expm1_minus_x(ops.minimum(x, _LARGE_EXPONENT))
     if tails:
         moderate, is_large = _with_tails(x, terms, log_p, p, q)
@@ -68,8 +77,18 @@ def softened_kl(teacher, student, temperature, scale, tails=False):
     near = p * ops.expm1(ops.clip(log_ratio, -1.0, 1.0))
     p_difference = ops.where(ops.abs(log_ratio) < 1.0, near, q - p)
 
-    factor = {"max": max(tau, tau * tau), "squared": tau * tau, "none": 1.0}[scale]
+    factor = _factor(tau, scale)
     return factor * ops.squeeze(kl, axis=-1), (factor / tau) * p_difference
+
+
+def _factor(tau, scale):
+    """What multiplies a divergence at a temperature."""
+    if scale == "none":
+        return 1.0
+    squared = tau * tau
+    if scale == "squared":
+        return squared
+    return max(tau, squared) if isinstance(tau, float) else ops.maximum(tau, squared)
 
 
 def _shifted(logits):

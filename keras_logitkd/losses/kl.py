@@ -6,7 +6,6 @@ import keras
 
 from keras_logitkd.losses import divergence
 from keras_logitkd.losses.base import (
-    LogitLoss,
     check_classes,
     check_finite,
     check_logits,
@@ -16,6 +15,7 @@ from keras_logitkd.losses.base import (
 )
 from keras_logitkd.losses.registry import with_argument
 from keras_logitkd.losses.standardization import standardized
+from keras_logitkd.losses.temperature import SoftenedLoss
 
 
 def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max", standardize=False):
@@ -63,10 +63,15 @@ def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max", stand
             `standardize`, or the largest of an example is.
     """
     temperature = _check(temperature, scale, standardize)
+    return _divergence(teacher_logits, student_logits, temperature, scale, standardize)
+
+
+def _divergence(teacher_logits, student_logits, temperature, scale, standardize):
+    """`logit_kl` of what was checked; the temperature may be a tensor in (0, inf)."""
     teacher, student = check_classes(*check_logits(teacher_logits, student_logits))
     if standardize:
         return with_gradient(_of_scores(teacher, temperature, scale), teacher, student)
-    if temperature == math.inf:
+    if isinstance(temperature, float) and temperature == math.inf:
         check_finite(teacher, "kl:inf", "kl:T with T in [0, inf)")
     else:
         check_probabilities(teacher)
@@ -93,13 +98,14 @@ def _of_scores(teacher, temperature, scale):
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
-class LogitKL(LogitLoss):
+class LogitKL(SoftenedLoss):
     """Softened Kullback-Leibler divergence of the student's logits from the teacher's.
 
     See `logit_kl` for the formula, the limits and the shapes.
 
     Args:
-        temperature: A float in [0, inf]. Defaults to 4.0.
+        temperature: A number in [0, inf], or a schedule such as `"8..2@20"`, see `Schedule`; may
+            be assigned, see `SoftenedLoss`. Defaults to 4.0.
         scale: `"max"`, `"squared"` or `"none"`. Defaults to `"max"` (Eq. 7).
         reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_kl"`.
         standardize: Whether to take z-scores of the logits. Defaults to False.
@@ -119,20 +125,23 @@ class LogitKL(LogitLoss):
         dtype=None,
         standardize=False,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.temperature = _check(temperature, scale, standardize)
         self.scale = scale
         self.standardize = standardize
+        super().__init__(temperature, name, reduction, dtype)
+
+    def check_temperature(self, temperature):
+        return _check(temperature, self.scale, self.standardize)
 
     @property
     def for_sigmoids(self):
         return with_argument("bkl", self.temperature)
 
     def call(self, y_true, y_pred):
-        return logit_kl(y_true, y_pred, self.temperature, self.scale, self.standardize)
+        temperature = self.read_temperature(y_pred)
+        return _divergence(y_true, y_pred, temperature, self.scale, self.standardize)
 
     def get_config(self):
-        config = super().get_config() | {"temperature": self.temperature, "scale": self.scale}
+        config = super().get_config() | {"scale": self.scale}
         # Left out where it is not asked for: configs are what they were before there was one.
         return config | ({"standardize": True} if self.standardize else {})
 

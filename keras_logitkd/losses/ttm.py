@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_logitkd.losses import divergence
 from keras_logitkd.losses.base import (
-    LogitLoss,
     check_classes,
     check_logits,
     check_probabilities,
@@ -16,6 +15,7 @@ from keras_logitkd.losses.base import (
     with_gradient,
 )
 from keras_logitkd.losses.registry import with_argument
+from keras_logitkd.losses.temperature import SoftenedLoss
 
 
 def logit_ttm(teacher_logits, student_logits, temperature=1.0, weighted=False):
@@ -47,15 +47,21 @@ def logit_ttm(teacher_logits, student_logits, temperature=1.0, weighted=False):
             values can be looked at (not in a graph).
     """
     temperature = _check(temperature, weighted)
+    return _divergence(teacher_logits, student_logits, temperature, weighted)
+
+
+def _divergence(teacher_logits, student_logits, temperature, weighted):
+    """`logit_ttm` of what was checked; the temperature may be a tensor in (0, inf)."""
     teacher, student = check_classes(*check_logits(teacher_logits, student_logits))
     check_probabilities(teacher)
 
     def value_and_gradient(teacher, student):
         tau = divergence.within_range(temperature)
-        softened = (teacher - ops.max(teacher, axis=-1, keepdims=True)) / tau
+        shifted = teacher - ops.max(teacher, axis=-1, keepdims=True)
+        softened = divergence.softened(shifted, tau)
         value, slope = divergence.softened_kl(softened, student, 1.0, "none", tails=True)
         if weighted:
-            powers = ops.exp(ops.log_softmax(teacher, axis=-1) / tau)
+            powers = ops.exp(divergence.softened(ops.log_softmax(teacher, axis=-1), tau))
             weight = ops.sum(powers, axis=-1, keepdims=True)
             value, slope = ops.squeeze(weight, axis=-1) * value, weight * slope
         return value, slope
@@ -76,13 +82,14 @@ def _check(temperature, weighted):
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
-class LogitTTM(LogitLoss):
+class LogitTTM(SoftenedLoss):
     """Divergence of the student's distribution from the teacher's softened one.
 
     See `logit_ttm` for the formula, the limits and the shapes.
 
     Args:
-        temperature: of the teacher, a float in [0, inf]. Defaults to 4.0.
+        temperature: of the teacher, a number in [0, inf], or a schedule such as `"8..2@20"`, see
+            `Schedule`; may be assigned, see `SoftenedLoss`. Defaults to 4.0.
         weighted: Whether examples are weighted (WTTM). Defaults to False (TTM).
         reduction, name, dtype: As for `keras.losses.Loss`, the name `"logit_ttm"`.
 
@@ -100,20 +107,18 @@ class LogitTTM(LogitLoss):
         name="logit_ttm",
         dtype=None,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.temperature = _check(temperature, weighted)
         self.weighted = weighted
+        super().__init__(temperature, name, reduction, dtype)
+
+    def check_temperature(self, temperature):
+        return _check(temperature, self.weighted)
 
     @property
     def for_sigmoids(self):
         return with_argument("bkl", self.temperature)
 
     def call(self, y_true, y_pred):
-        return logit_ttm(y_true, y_pred, self.temperature, self.weighted)
+        return _divergence(y_true, y_pred, self.read_temperature(y_pred), self.weighted)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "weighted": self.weighted,
-        }
+        return {**super().get_config(), "weighted": self.weighted}
