@@ -171,7 +171,7 @@ class FeatureTerms:
                 )
             else:
                 outputs = teacher(batch.inputs, training=False)
-            outputs = {name: ops.cast(each, "float32") for name, each in outputs.items()}
+            outputs = {name: places.as_float32(each) for name, each in outputs.items()}
             logits = outputs.pop("logits")
             if batch.teacher_logits is None:
                 batch.teacher_logits = logits

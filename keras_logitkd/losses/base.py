@@ -8,10 +8,9 @@ import math
 import numbers
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_logitkd.losses import divergence
+from keras_logitkd.losses import divergence, refusals
 
 SCALES = ("max", "squared", "none")  # factors of a divergence
 CLASS_REDUCTIONS = ("mean", "sum")
@@ -93,41 +92,32 @@ def check_classes(teacher, student):
 
 
 def check_finite(teacher, loss, instead):
-    """Raises ValueError where a teacher's logits are infinite, for a loss without a value there.
+    """Returns a teacher's logits; infinite ones are refused, for a loss without a value there.
 
-    As `check_probabilities` it can only look at values that are there: eagerly, not while a graph
-    is traced. What is nan shows itself.
+    As `check_probabilities` it looks at values: eagerly, or when a step of TensorFlow runs, see
+    `refusals`. What is nan shows itself.
 
     Args:
         teacher: float32 tensor `(..., classes)`.
         loss, instead: what refuses them and what takes them, for the message.
     """
-    _refuse(
-        teacher,
-        np.isinf,
+    return refusals.unless(
+        lambda: ~ops.any(ops.isinf(teacher)),
         f"`teacher_logits` must be finite for {loss}: pass {instead}, which is exact where a "
-        "probability is 0",
-        "infinite logits",
+        "probability is 0. Received: infinite logits",
+        teacher,
     )
 
 
 def check_probabilities(teacher):
-    """Raises ValueError where a teacher's logits, `(..., classes)`, say no probabilities."""
-    _refuse(
-        teacher,
-        lambda logits: np.isinf(np.max(logits, axis=-1)),
+    """Returns a teacher's logits, `(..., classes)`; refused where they say no probabilities."""
+    return refusals.unless(
+        lambda: ~ops.any(ops.isinf(ops.max(teacher, axis=-1))),
         "`teacher_logits` may hold -inf, a probability of 0, but must have a finite largest logit "
-        "in each example: leave the others out or set their weight and logits to 0",
+        "in each example: leave the others out or set their weight and logits to 0. Received: "
         "examples without one",
+        teacher,
     )
-
-
-def _refuse(teacher, is_wrong, message, what):
-    if not hasattr(teacher, "numpy"):  # of a graph, or of a backend that does not tell
-        return
-    count = int(np.sum(is_wrong(ops.convert_to_numpy(teacher))))
-    if count:
-        raise ValueError(f"{message}. Received: {count} {what}")
 
 
 def _known_shape(tensor):

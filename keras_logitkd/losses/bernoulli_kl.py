@@ -46,7 +46,7 @@ def logit_bernoulli_kl(
     Raises:
         ValueError: If `temperature` is negative or nan, `scale` is unknown or has no limit at
             this temperature, `label_reduction` is unknown, the shapes differ, or a teacher's
-            logits are infinite at tau = inf, where values can be looked at (not in a graph).
+            logits are infinite at tau = inf, where they are looked at (XLA does not).
     """
     temperature = check_temperature(temperature, scale)
     check_choice("label_reduction", label_reduction, CLASS_REDUCTIONS)
@@ -57,7 +57,7 @@ def _divergence(teacher_logits, student_logits, temperature, scale, label_reduct
     """`logit_bernoulli_kl` of what was checked; the temperature may be a tensor in (0, inf)."""
     teacher, student = check_logits(teacher_logits, student_logits)
     if isinstance(temperature, float) and temperature == math.inf:
-        check_finite(teacher, "bkl:inf", "bkl:T with T in [0, inf)")
+        teacher = check_finite(teacher, "bkl:inf", "bkl:T with T in [0, inf)")
     of_pairs = divergence.at(temperature, scale, tails=True)
 
     def value_and_gradient(teacher, student):

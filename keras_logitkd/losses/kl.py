@@ -58,8 +58,8 @@ def logit_kl(teacher_logits, student_logits, temperature=1.0, scale="max", stand
 
     Raises:
         ValueError: If `temperature` is negative or nan, `scale` is unknown or has no limit at
-            this temperature, the shapes differ, or there are too few classes. Where values can be
-            looked at (not in a graph): if a teacher's logits are infinite at tau = inf or with
+            this temperature, the shapes differ, or there are too few classes; and where values are
+            looked at (XLA does not), if a teacher's logits are infinite at tau = inf or with
             `standardize`, or the largest of an example is.
     """
     temperature = _check(temperature, scale, standardize)
@@ -70,11 +70,14 @@ def _divergence(teacher_logits, student_logits, temperature, scale, standardize)
     """`logit_kl` of what was checked; the temperature may be a tensor in (0, inf)."""
     teacher, student = check_classes(*check_logits(teacher_logits, student_logits))
     if standardize:
-        return with_gradient(_of_scores(teacher, temperature, scale), teacher, student)
+        _check_three(teacher)
+        teacher = check_finite(teacher, "standardize=True", "kl:T with T in [0, inf) without it")
+        of_scores = standardized(divergence.at(temperature, scale, tails=True))
+        return with_gradient(of_scores, teacher, student)
     if isinstance(temperature, float) and temperature == math.inf:
-        check_finite(teacher, "kl:inf", "kl:T with T in [0, inf)")
+        teacher = check_finite(teacher, "kl:inf", "kl:T with T in [0, inf)")
     else:
-        check_probabilities(teacher)
+        teacher = check_probabilities(teacher)
     return with_gradient(divergence.at(temperature, scale), teacher, student)
 
 
@@ -86,15 +89,12 @@ def _check(temperature, scale, standardize):
     return check_temperature(temperature, scale)
 
 
-def _of_scores(teacher, temperature, scale):
-    """The function of logits that takes the divergence of their z-scores."""
+def _check_three(teacher):
     if teacher.shape[-1] == 2:
         raise ValueError(
             "`standardize` needs at least 3 classes: two logits are always -1 and 1 in units of "
             "their deviation, and nothing is learnt. Pass kl:T without it. Received: 2 classes"
         )
-    check_finite(teacher, "standardize=True", "kl:T with T in [0, inf) without it")
-    return standardized(divergence.at(temperature, scale, tails=True))
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")

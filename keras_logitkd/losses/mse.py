@@ -30,11 +30,11 @@ def logit_mse(teacher_logits, student_logits, class_reduction="mean"):
 
     Raises:
         ValueError: If `class_reduction` is unknown, the shapes differ, or a teacher's logits are
-            infinite, where values can be looked at (not in a graph).
+            infinite, where they are looked at (XLA does not).
     """
     check_choice("class_reduction", class_reduction, CLASS_REDUCTIONS)
     teacher, student = check_logits(teacher_logits, student_logits)
-    check_finite(teacher, "mse", "kl:T with T in [0, inf)")
+    teacher = check_finite(teacher, "mse", "kl:T with T in [0, inf)")
     reduce = ops.mean if class_reduction == "mean" else ops.sum
     wide = divergence.wide()
     difference = ops.cast(student, wide) - ops.cast(ops.stop_gradient(teacher), wide)

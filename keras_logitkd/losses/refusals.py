@@ -19,16 +19,16 @@ def unless(holds, message, tensor):
         message: one line.
         tensor: what depends on it.
     """
-    if hasattr(tensor, "numpy"):
+    is_tensorflow = keras.backend.backend() == "tensorflow"
+    if is_tensorflow:
+        import tensorflow as tf
+    if tf.executing_eagerly() if is_tensorflow else hasattr(tensor, "numpy"):
         if not bool(holds()):
             raise ValueError(message)
-        return tensor
-    if keras.backend.backend() != "tensorflow":
-        return tensor
-    import tensorflow as tf
-
-    with tf.control_dependencies([tf.debugging.Assert(holds(), [_MARK + message])]):
-        return tf.identity(tensor)
+    elif is_tensorflow:
+        with tf.control_dependencies([tf.debugging.Assert(holds(), [_MARK + message])]):
+            return tf.identity(tensor)
+    return tensor
 
 
 def message_of(error):

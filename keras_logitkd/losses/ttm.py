@@ -44,7 +44,7 @@ def logit_ttm(teacher_logits, student_logits, temperature=1.0, weighted=False):
     Raises:
         ValueError: If `temperature` is negative, nan, or 0 with `weighted`, the shapes differ,
             there is one class, or a teacher's largest logit of an example is infinite, where
-            values can be looked at (not in a graph).
+            it is looked at (XLA does not).
     """
     temperature = _check(temperature, weighted)
     return _divergence(teacher_logits, student_logits, temperature, weighted)
@@ -53,7 +53,7 @@ def logit_ttm(teacher_logits, student_logits, temperature=1.0, weighted=False):
 def _divergence(teacher_logits, student_logits, temperature, weighted):
     """`logit_ttm` of what was checked; the temperature may be a tensor in (0, inf)."""
     teacher, student = check_classes(*check_logits(teacher_logits, student_logits))
-    check_probabilities(teacher)
+    teacher = check_probabilities(teacher)
 
     def value_and_gradient(teacher, student):
         tau = divergence.within_range(temperature)

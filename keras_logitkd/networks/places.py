@@ -58,6 +58,12 @@ def with_mask(tensor, mask):
     return tensor
 
 
+def as_float32(tensor):
+    """Returns a tensor in float32 with the mask that it has."""
+    mask, cast = mask_of(tensor), ops.cast(tensor, "float32")
+    return cast if mask is None else with_mask(cast, mask)
+
+
 def common(masks):
     """Returns the mask of what all of some masks leave; None where none of them is one."""
     masks = [mask for mask in masks if mask is not None]

@@ -196,3 +196,27 @@ def test_labels_may_be_missing_in_training_and_present_in_validation():
     for name, value in expected.items():
         np.testing.assert_allclose(history[f"val_{name}"], [value] * 2, rtol=1e-5)
     assert not {"accuracy", "hard_loss"} & set(history)
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_a_teachers_infinite_logits(as_dataset):
+    """Case 7: exact for KL at finite temperatures, refused by what has no value there."""
+    logits = np.where(Z_T < -0.5, -np.inf, Z_T).astype("f4")
+    assert np.isinf(logits).any()
+    targets = {"label": Y, "teacher_logits": logits}
+    for loss, refuses in (("kl:2", False), ("mse", True), ("kl:inf", True), ("mse@0,kl:2@9", True)):
+        student = network(seed=2)
+        distiller = Distiller(None, student, loss, 0.5)
+        distiller.compile(keras.optimizers.SGD(0.1))
+        data = {"x": X, "y": targets}
+        if as_dataset:
+            data = {"x": tf.data.Dataset.from_tensor_slices((X, targets)).batch(12)}
+        if not refuses:
+            distiller.fit(**data, verbose=0)
+            assert all(np.all(np.isfinite(each)) for each in student.get_weights())
+            continue
+        with pytest.raises(ValueError, match="must be finite for .*kl:T with T in") as error:
+            distiller.fit(**data, verbose=0)
+        assert "\n" not in str(error.value)
+        for before, after in zip(STUDENT.get_weights(), student.get_weights(), strict=True):
+            np.testing.assert_array_equal(before, after)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from keras_logitkd import Distiller, losses
-from keras_logitkd.features import get
 from keras_logitkd.losses.kinds import SIGMOID, SOFTMAX, kind_of
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.networks import two_classes
@@ -107,8 +106,6 @@ def test_a_softmax_divergence_of_sigmoids_is_refused(loss, instead):
 
 @pytest.mark.parametrize("method", ["dkd", "dist"])
 def test_a_method_of_softmaxes_is_refused(method):
-    if not getattr(get(method), "needs_softmax", False):
-        pytest.skip("comes with the methods' part")
     distiller = Distiller(network(5, 1), network(5, 2), "mse", features=[method])
     with pytest.raises(ValueError, match=f"{method} needs a classifier that ends in a softmax"):
         distiller.compile("sgd", loss=BINARY)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_logitkd import Distiller, losses
+from keras_logitkd.features.dkd import dkd_loss
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -176,6 +177,26 @@ def test_masks_of_layers(masking, run_eagerly):
     }
     for name, values in numbers.items():
         assert logs[name][0] == pytest.approx(np.mean(values[counted]), rel=2e-5), name
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("student_masks", [True, False])
+def test_masks_reach_the_terms_of_methods(policy, student_masks):
+    tokens = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [4, 5, 6, 7]])
+    label, counted = RNG.integers(0, 3, (3, 4)), tokens != 0
+    keras.config.set_dtype_policy(policy)
+    teacher, student = sequences(6, 1), sequences(4, 2)
+    if not student_masks:
+        student = keras.Sequential([keras.Input((None,)), L.Embedding(10, 3)])
+    distiller = Distiller(teacher, student, None, features=["dkd:weight=1"])
+    distiller.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    logs = distiller.train_on_batch(tokens, label, return_dict=True)
+    z_t, z_s = (
+        np.asarray(keras.ops.cast(model(tokens), "float32")) for model in (teacher, student)
+    )
+    assert logs["dkd"] == pytest.approx(
+        np.mean(dkd_loss(z_t[counted], z_s[counted], label[counted])), rel=1e-4
+    )
 
 
 def test_what_is_ignored_moves_no_weight():
