@@ -27,10 +27,10 @@ def accuracy(model, x, y):
     return np.mean((model.predict(x, verbose=0) > 0) == (y > 0.5))
 
 
-def run(epochs=60, seeds=comparison.SEEDS):
+def run(epochs=150, seeds=comparison.SEEDS):
     data = splits()
     keras.utils.set_random_seed(0)
-    teacher = comparison.train_teacher(network(256, 256), data["train"], HARD, epochs)
+    teacher = comparison.train_teacher(network(256, 256), data["train"], HARD, epochs // 3)
     found = comparison.compare(
         teacher,
         lambda: network(4),
@@ -40,6 +40,7 @@ def run(epochs=60, seeds=comparison.SEEDS):
         accuracy,
         epochs,
         seeds,
+        learning_rate=3e-3,
     )
     return {"teacher": float(accuracy(teacher, *data["test"])), **found}
 

@@ -36,10 +36,10 @@ def all_right(model, x, y):
     return np.mean(np.all((model.predict(x, verbose=0) > 0) == (y > 0.5), axis=-1))
 
 
-def run(epochs=60, seeds=comparison.SEEDS):
+def run(epochs=150, seeds=comparison.SEEDS):
     data = splits()
     keras.utils.set_random_seed(0)
-    teacher = comparison.train_teacher(network(256, 256), data["train"], HARD, epochs)
+    teacher = comparison.train_teacher(network(256, 256), data["train"], HARD, epochs // 3)
     found = comparison.compare(
         teacher,
         lambda: network(8),
@@ -49,6 +49,7 @@ def run(epochs=60, seeds=comparison.SEEDS):
         all_right,
         epochs,
         seeds,
+        learning_rate=3e-3,
     )
     return {"teacher": float(all_right(teacher, *data["test"])), **found}
 

@@ -58,13 +58,13 @@ def mean_iou(model, x, y):
     return float(metric.result())
 
 
-def run(epochs=12, seeds=comparison.SEEDS):
+def run(epochs=40, seeds=comparison.SEEDS):
     data = splits()
     keras.utils.set_random_seed(0)
-    teacher = comparison.train_teacher(network(48), data["train"], HARD, 2 * epochs, 32)
+    teacher = comparison.train_teacher(network(48), data["train"], HARD, epochs, 32)
     found = comparison.compare(
         teacher,
-        lambda: network(8),
+        lambda: network(12),
         data,
         HARD,
         [("kl:1", 0.9), ("kl:4", 0.9), ("mse", 0.9)],
