@@ -80,9 +80,9 @@ def get(identifier):
 
     Args:
         identifier: a term such as `"mse"`, `"kl"` (temperature 4), `"kl:3"`, `"kl:inf"`,
-            `"kl:3,scale=squared"` or `"kl:8..2@20"` (see `schedules`), stages with their first epochs such as `"kl:3@0,mse@100"`, a
-            config as `keras.saving.serialize_keras_object` makes it, or a loss of teacher and
-            student logits, which is returned as it is.
+            `"kl:3,scale=squared"` or `"kl:8..2@20"` (see `schedules`), stages with their first
+            epochs such as `"kl:3@0,mse@100"`, a config as `keras.saving.serialize_keras_object`
+            makes it, or a loss of teacher and student logits, which is returned as it is.
 
     Returns:
         A `keras.losses.Loss` instance.
