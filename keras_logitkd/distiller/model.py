@@ -1,6 +1,5 @@
 """The Distiller: a student that learns from its teacher's logits in `model.fit`."""
 
-import numbers
 import warnings
 
 import keras
@@ -8,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_logitkd.distiller import compatibility
+from keras_logitkd.distiller.alpha import Alpha
 from keras_logitkd.distiller.batch import Batch
 from keras_logitkd.distiller.first_batch import FirstBatch
 from keras_logitkd.distiller.settle import settle
@@ -16,7 +16,7 @@ from keras_logitkd.distiller.terms import feature_term, logit_term, total_of
 from keras_logitkd.features import terms as feature_terms
 from keras_logitkd.losses import kinds
 from keras_logitkd.networks import places, replicas
-from keras_logitkd.networks.inference import Ensemble
+from keras_logitkd.networks.inference import Ensemble, shares_of
 
 
 @keras.saving.register_keras_serializable(package="keras_logitkd")
@@ -57,7 +57,10 @@ class Distiller(StudentModel):
         student: A built `keras.Model` that returns logits.
         distillation_loss: Anything that `losses.get` accepts. Defaults to `"mse"`. None, with
             `features`, leaves that term out.
-        alpha: Weight of the distillation loss, in [0, 1]. Defaults to 1.0.
+        alpha: Weight of the distillation loss, in [0, 1]: a number, or a schedule such as
+            `"0.1..0.9@20"`, see `losses.schedules.Schedule`. A number may be assigned at any time
+            and counts from the next step on; a constant one is compiled into the step, which the
+            first assignment compiles again, and no other does. Defaults to 1.0.
         name: Defaults to `"distiller"`.
         features: A feature method, or a list of them, as `features.get` reads them. Defaults to
             None.
@@ -66,6 +69,8 @@ class Distiller(StudentModel):
         kind: What the logits of the classifier mean: `"softmax"` where its classes exclude each
             other, `"sigmoid"` where each logit stands for itself, as with several labels. Defaults
             to None: what the hard loss says, `"sigmoid"` for one logit, else `"softmax"`.
+        teacher_weights: List of numbers, one for each of several teachers: their logits are
+            averaged with these weights, divided by their sum. Defaults to None: all the same.
 
     Raises:
         ValueError: If a model returns no logits, the student is not built, input shapes or class
@@ -90,29 +95,28 @@ class Distiller(StudentModel):
         features=None,
         trains=None,
         kind=None,
+        teacher_weights=None,
         **kwargs,
     ):
         compatibility.check_backend()
         # Without autocast the student gets the inputs as they are, whatever the global policy.
         super().__init__(name=name, autocast=False, **kwargs)
         compatibility.check_student(student)
-        is_number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
-        if not is_number or not 0 <= alpha <= 1:
-            raise ValueError(f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}")
         self.student = student
-        self.alpha = float(alpha)
+        self._alpha = Alpha(alpha)
         self.features = feature_terms.get_all(features)
         self.trains = trains
         self.distillation_loss = compatibility.distillation_loss(distillation_loss, self.features)
         self._given_kind, self._class_weight = kind, None
         self.check_kind(compatibility.classes_of(student))
         # In a plain object, as the teacher: it shares the student's layers.
+        weighs = self._alpha.is_ever("teacher_logits")
         self._networks = feature_terms.make(
-            self.features, student, trains, self.alpha and self.distillation_loss
+            self.features, student, trains, weighs and self.distillation_loss
         )
         self._first_batch = FirstBatch()
         self._first_batch.expect("student", [student])
-        self.set_teacher(teacher)
+        self.set_teacher(teacher, teacher_weights)
         self._hard_tracker = keras.metrics.Mean(name="hard_loss")
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
         self._agreement_tracker = keras.metrics.Mean(name="agreement")
@@ -120,7 +124,7 @@ class Distiller(StudentModel):
         self.built = True
 
     @classmethod
-    def for_stage(cls, stage, teacher, student):
+    def for_stage(cls, stage, teacher, student, teacher_weights=None):
         """Returns the distiller of a `Stage`. Arguments and errors are those of the class."""
         return cls(
             teacher,
@@ -129,9 +133,10 @@ class Distiller(StudentModel):
             alpha=stage.alpha,
             features=list(stage.features),
             trains=stage.trains,
+            teacher_weights=teacher_weights,
         )
 
-    def set_teacher(self, teacher):
+    def set_teacher(self, teacher, teacher_weights=None):
         """Sets the teacher, as `__init__` takes it, and raises as it does."""
         models = teacher if isinstance(teacher, list | tuple) else [teacher]
         models = [] if teacher is None else list(models)
@@ -142,7 +147,8 @@ class Distiller(StudentModel):
         models = [compatibility.as_teacher(model, self.student) for model in models]
         self._first_batch.expect("teacher", models)
         # In a plain object, Keras and TensorFlow neither track nor save the teacher.
-        self._teacher = Ensemble(models) if models else None
+        shares = shares_of(teacher, teacher_weights)
+        self._teacher = Ensemble(models, shares) if models else None
         self._networks.set_teacher(models)
         # XLA cannot compile a call of NumPy. Keras warns where `compile` was asked for it.
         self.supports_jit = not any(getattr(model, "takes_arrays", False) for model in models)
@@ -207,7 +213,7 @@ class Distiller(StudentModel):
             "teacher": None,
             "student": serialize(self.student),
             "distillation_loss": serialize(self.distillation_loss),
-            "alpha": self.alpha,
+            "alpha": self._alpha.schedule.text,
         }
         if self.features:
             config |= {"features": [*map(serialize, self.features)], "trains": self.trains}
@@ -253,11 +259,12 @@ class Distiller(StudentModel):
 
     def _logit_terms(self, is_taught):
         """The terms on logits; without a teacher's an evaluation is by the hard loss."""
-        alpha, soft = self.alpha, self.distillation_loss
-        hard_weight = 1.0 if soft and not is_taught else 1.0 - alpha
-        terms = [logit_term("hard_loss", hard_weight, self.loss, "label", alpha)]
+        alpha, soft = self._alpha, self.distillation_loss
+        hard_weight = 1.0 if soft and not is_taught else alpha.weight("label")
+        terms = [logit_term("hard_loss", hard_weight, self.loss, "label", alpha.check_lack)]
         if soft and is_taught:
-            terms.append(logit_term("distillation_loss", alpha, soft, "teacher_logits", alpha))
+            place = (alpha.weight("teacher_logits"), soft, "teacher_logits")
+            terms.append(logit_term("distillation_loss", *place, alpha.check_lack))
         return terms
 
     def _log(self, batch, terms):

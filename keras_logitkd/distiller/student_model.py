@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_logitkd.distiller import compatibility
-from keras_logitkd.distiller.epochs import follow_epochs
+from keras_logitkd.distiller.epochs import follow, follow_steps
 from keras_logitkd.distiller.hard_losses import hard_loss
 from keras_logitkd.distiller.metrics import on_logits
 from keras_logitkd.losses import kinds, refusals
@@ -19,8 +19,38 @@ from keras_logitkd.networks.layers import exportable
 class StudentModel(keras.Model):
     """Base of the Distiller: the methods of `keras.Model` beside the steps.
 
-    A subclass has `student`, `distillation_loss`, `features` and `trained_variables`.
+    A subclass has `student`, `distillation_loss`, `features`, `trained_variables`, `_alpha` and
+    `_networks`.
     """
+
+    @property
+    def alpha(self):
+        """The weight of the distillation loss now, a float."""
+        return self._alpha.value
+
+    @alpha.setter
+    def alpha(self, number):
+        if not self._networks.gives_logits and number:
+            raise ValueError(
+                "`alpha` was 0 when the Distiller was made, and its methods' teacher gives no "
+                f"logits as it predicts: pass a schedule instead. Received: alpha={number!r}"
+            )
+        was_variable = self._alpha.is_variable
+        self._alpha.assign(number)
+        if self._alpha.is_variable != was_variable:
+            self._compile_steps_again()
+
+    @property
+    def _moving(self):
+        """What may move during a training: alpha, the distillation loss, the methods' weights."""
+        return [self._alpha, self.distillation_loss, *self.features]
+
+    def _compile_steps_again(self):
+        """Replaces the compiled steps; a `fit` that is under way takes the new ones."""
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+        if self.test_function is not None:
+            self.make_test_function(force=True)
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -80,27 +110,37 @@ class StudentModel(keras.Model):
         return self.student(inputs, training=training)
 
     def fit(self, *args, **kwargs):
-        """Trains the student. Takes what `keras.Model.fit` takes, and returns its History."""
+        """Trains the student. Takes what `keras.Model.fit` takes, and returns its History.
+
+        Schedules follow the epochs, `initial_epoch` among them, or the optimizer's updates.
+        """
         arguments = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         self._weigh_classes(arguments)
-        follow_epochs(arguments, self.distillation_loss, self.features)
+        follow(arguments, self, self._moving)
         with self._running("train_function"):
             return super().fit(**arguments)
 
     def train_on_batch(self, *args, **kwargs):
-        """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does."""
+        """Trains on one batch. Takes and returns what `keras.Model.train_on_batch` does.
+
+        Schedules by steps follow the optimizer. No epoch begins here: those by epochs stay where
+        the last `set_epoch` of the loss, or `fit`, left them; assign `alpha` to move it.
+        """
         arguments = inspect.signature(super().train_on_batch).bind(*args, **kwargs).arguments
         self._weigh_classes(arguments)
+        follow_steps(self, self._moving)
         with self._running("train_function"):
             return super().train_on_batch(**arguments)
 
     def evaluate(self, *args, **kwargs):
         """Takes and returns what `keras.Model.evaluate` does."""
+        follow_steps(self, self._moving)
         with self._running("test_function"):
             return super().evaluate(*args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
         """Takes and returns what `keras.Model.test_on_batch` does."""
+        follow_steps(self, self._moving)
         with self._running("test_function"):
             return super().test_on_batch(*args, **kwargs)
 

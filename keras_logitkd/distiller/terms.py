@@ -8,38 +8,31 @@ import typing
 
 from keras_logitkd.features.terms import value_of
 
-_NEEDS = {
-    "label": "the hard loss needs labels. Received: targets without labels",
-    "teacher_logits": "distillation needs a teacher: pass one to Distiller, or targets "
-    '{"label": ..., "teacher_logits": ...}. Received: neither',
-}
-
 
 class Term(typing.NamedTuple):
     """A summand of the loss."""
 
     name: str  # in the logs
-    weight: object  # a number, with 0 the term is logged only, or a variable, which may change
+    weight: object  # a number, with 0 the term is logged only, or a tensor, which may change
     value: typing.Callable
 
 
-def logit_term(name, weight, loss, target, alpha):
+def logit_term(name, weight, loss, target, check_lack):
     """Returns the `Term` of a loss of the student's logits and a target.
 
     Args:
         name, weight: of the term.
         loss: a `keras.losses.Loss`.
         target: of the loss, an attribute of `Batch`: `"label"` or `"teacher_logits"`.
-        alpha: of the distiller, for the message of the ValueError where a batch lacks the target.
+        check_lack: a function of target and weight that raises ValueError where a batch must not
+            lack the target.
     """
 
     def value(batch):
         wanted = getattr(batch, target)
         if wanted is not None and batch.student_logits is not None:
             return loss(wanted, batch.student_logits, batch.weight)
-        if weight:
-            raise ValueError(f"With alpha={alpha} {_NEEDS[target]}")
-        return None
+        return check_lack(target, weight)
 
     return Term(name, weight, value)
 
@@ -72,5 +65,5 @@ def total_of(groups, batch):
 
 
 def _weighs(term):
-    """Whether a term is in the total; a variable is, whatever it is now."""
+    """Whether a term is in the total; one of a weight that may change is, whatever it is now."""
     return not isinstance(term.weight, float) or term.weight != 0

@@ -134,6 +134,11 @@ class FeatureTerms:
         trained.extend(weight for method in self.methods for weight in method.trainable_weights)
         return list({id(weight): weight for weight in trained}.values())
 
+    @property
+    def gives_logits(self):
+        """Whether what teaches also gives its logits as it predicts, by moving statistics."""
+        return not self.teachers or "moving" in self.teachers
+
     def check_targets(self, batch):
         """Raises ValueError where the data of a training step lack what a method needs."""
         if lack := self._lack(batch):

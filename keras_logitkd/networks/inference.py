@@ -1,5 +1,8 @@
 """Networks that only run forward: the same outputs for less arithmetic."""
 
+import math
+from numbers import Real
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -36,16 +39,55 @@ def for_inference(model):
 
 
 class Ensemble:
-    """Models whose logits are averaged, in inference mode."""
+    """Models whose logits are averaged, in inference mode.
 
-    def __init__(self, models):
-        self.models = [for_inference(model) for model in models]
+    Args:
+        models: list of models.
+        shares: of each in the average, a list of numbers. Defaults to None: all the same.
+    """
+
+    def __init__(self, models, shares=None):
+        self.models, self.shares = [for_inference(model) for model in models], shares
 
     def __call__(self, x):
         outputs = [model(x, training=False) for model in self.models]
-        mean = sum(ops.cast(each, "float32") for each in outputs) / len(outputs)
+        logits = [ops.cast(each, "float32") for each in outputs]
+        if self.shares is None:
+            mean = sum(logits) / len(logits)
+        else:
+            mean = sum(share * each for share, each in zip(self.shares, logits, strict=True))
         mask = places.common(map(places.mask_of, outputs))
         return mean if mask is None else places.with_mask(mean, mask)
+
+
+def shares_of(teachers, weights):
+    """Returns the shares that weights give to teachers, or None where all are the same.
+
+    Args:
+        teachers: a list, or what is no list, which takes no weights.
+        weights: list of numbers, one a teacher, or None.
+
+    Raises:
+        ValueError: If there are not as many weights as teachers in a list, one is negative or not
+            finite, or all are 0.
+    """
+    if weights is None:
+        return None
+    count = len(teachers) if isinstance(teachers, list | tuple) else 0
+    given = weights if isinstance(weights, list | tuple) else ()
+    numbers = [
+        float(each) for each in given if isinstance(each, Real) and not isinstance(each, bool)
+    ]
+    fits = len(numbers) == len(given) == count and all(0 <= each < math.inf for each in numbers)
+    if not fits or not any(numbers):
+        raise ValueError(
+            "`teacher_weights` must be a list of numbers, one for each teacher of a list, at least "
+            f"0 and not all 0. Received: teacher_weights={weights!r} for {count} in a list"
+        )
+    if len(set(numbers)) == 1:
+        return None
+    largest = max(numbers)  # no sum overflows
+    return [each / largest / sum(other / largest for other in numbers) for each in numbers]
 
 
 def _gains(layer):

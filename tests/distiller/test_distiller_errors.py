@@ -131,10 +131,17 @@ def test_teacher_is_not_a_model(teacher):
     assert "Received: " in message
 
 
-@pytest.mark.parametrize("alpha", [1.5, -0.1, math.nan, math.inf, True, None, "0.5", [0.5]])
+@pytest.mark.parametrize("alpha", [1.5, -0.1, math.nan, math.inf, "1..1.5@3"])
 def test_alpha_out_of_range(alpha):
     message = message_of(network(), network(), alpha=alpha)
     assert message == f"`alpha` must be a number in [0, 1]. Received: alpha={alpha!r}"
+
+
+@pytest.mark.parametrize("alpha", [True, None, "x", "0..1@", "0..1@5steps)", [0.5]])
+def test_alpha_is_no_number_and_no_schedule(alpha):
+    message = message_of(network(), network(), alpha=alpha)
+    assert message.startswith("`alpha` must be a number, or FIRST..LAST@EPOCHS such as 0..1@20")
+    assert message.endswith(f"Received: alpha={alpha!r}")
 
 
 @pytest.mark.parametrize("alpha", [0, 1, np.float32(0.5), np.float64(0.5), np.int64(1)])
