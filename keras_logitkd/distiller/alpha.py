@@ -17,9 +17,9 @@ _NEEDS = {
 class Alpha(Scheduled):
     """alpha, and with it the weights of the terms on logits: 1 - alpha and alpha.
 
-    Where alpha moves, a compiled step reads them from variables, each rounded to float32 from the
-    number that it is in Python. Until it moves they are constants of the step: XLA gives a step
-    with variables other bits, and a term of weight 0 is no part of it and may have no data.
+    A compiled step reads them from variables, each rounded to float32 from the number that it is
+    in Python. A constant alpha of 0 or 1 is one of the step: a term of weight 0 is no part of it
+    and may have no data; steps are compiled once more if such an alpha is moved.
 
     The variables are no part of what is saved: Keras must not track the object.
 
@@ -36,7 +36,7 @@ class Alpha(Scheduled):
 
     def __init__(self, alpha):
         super().__init__(read_alpha(alpha))
-        self.is_variable = self.schedule.moves
+        self.is_variable = self.schedule.moves or 0 < self.value < 1
         self._variables = {
             target: keras.Variable(
                 weight, trainable=False, dtype="float32", autocast=False, name=f"{target}_weight"
