@@ -371,21 +371,33 @@ def test_endings_are_seen_through_adapters(activation, waits):
 
 
 def test_adapters_compose():
-    model = flat(2, 7)
-    small = IMAGES[:, 1::2, 1::2]
-    step = layers.Resizing(2, 2, interpolation="nearest")
+    model, student = flat(4, 7), flat(4, 2)
     waiting = adapt(model, teacher_input=layers.Rescaling(2.0))
-    picked = adapt(adapt(waiting, classes=[6, 5, 4, 1]), classes=[3, 0], teacher_input=step)
-    assert picked.before[0] is step
-    expected = model(2 * small).numpy()[:, [1, 6]]
-    np.testing.assert_allclose(picked(IMAGES), expected, rtol=1e-5)
+    picked = adapt(waiting, classes=[6, 5, 4, 1])
+    twice = adapt(picked, classes=[3, 0], teacher_input=lambda x: x + 1)
+    at_once = adapt(adapt(model, classes=[6, 5, 4, 1]), classes=[3, 0])
+    waiting_later = adapt(at_once, teacher_input=lambda x: 2 * (x + 1))
+    expected = model(2 * (IMAGES + 1)).numpy()[:, [1, 6]]
+    for teacher in (twice, waiting_later):
+        np.testing.assert_allclose(teacher(IMAGES), expected, rtol=1e-5, atol=1e-6)
+        found = logits_in_step(teacher, student, IMAGES)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert adapt(model) is model
+
+
+def test_adapters_of_probabilities_and_of_several_outputs():
+    model, small = flat(2, 7), IMAGES[:, 1::2, 1::2]
+    step = layers.Resizing(2, 2, interpolation="nearest")
     probabilities = from_probabilities(adapt(flat_softmax(model), teacher_input=step))
     found = logits_in_step([probabilities, adapt(model, teacher_input=step)], flat(4, 7), IMAGES)
     z = model(small).numpy()
     np.testing.assert_allclose(found, (z + np.log(softmax(z))) / 2, rtol=1e-4, atol=1e-5)
-    headed = adapt(adapt(two_headed(), teacher_input=lambda x: x + 1), output="a")
+    waiting = adapt(two_headed(), teacher_input=lambda x: x + 1)
+    with pytest.raises(ValueError, match="for one of 0 = 'a', 1 = 'b'. Received: model 'two_ada"):
+        Distiller(waiting, dense(3))
+    headed = adapt(waiting, output="a")
     assert isinstance(headed, Adapted)
-    assert adapt(model) is model
+    np.testing.assert_array_equal(headed(X), headed.teacher(X + 1))
 
 
 def flat_softmax(model):
