@@ -28,14 +28,14 @@ def network(hidden, seed):
     return keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(5)])
 
 
-def run(strategy, targets="labels", loss="kl:3", outside=False, **settings):
+def run(strategy, targets="labels", loss="kl:3", alpha=0.3, outside=False, **settings):
     teacher = network(16, seed=1)
     logits = teacher(X).numpy()
     with strategy.scope() if strategy else contextlib.nullcontext():
         if not outside:
             teacher = network(16, seed=1)
         student = network(8, seed=2)
-        distiller = Distiller(teacher if targets == "labels" else None, student, loss, 0.3)
+        distiller = Distiller(teacher if targets == "labels" else None, student, loss, alpha)
         distiller.compile(keras.optimizers.SGD(0.1, momentum=0.9), metrics=["accuracy"])
     y = Y if targets == "labels" else {"label": Y, "teacher_logits": logits}
     data = {"x": X, "y": y, "batch_size": 8, "verbose": 0}
@@ -53,6 +53,7 @@ CASES = {
     "weighted": {"sample_weight": WEIGHTS},
     "dict": {"targets": "dict"},
     "everything": {"targets": "dict", "sample_weight": WEIGHTS, "loss": "kl:3@0,mse@1"},
+    "moving": {"loss": "kl:8..2@3steps", "alpha": "0.2..0.9"},
     "dict_class_weight": {"targets": "dict", "class_weight": {0: 2.0, 1: 0.5}},
 }
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -87,7 +88,9 @@ def check(results, case):
 
 
 def test_mirrored_strategy_is_one_device():
-    check(run("everything"), "everything")
+    found = run("everything", "moving")
+    check(found, "everything")
+    check(found, "moving")
 
 
 @pytest.mark.slow
