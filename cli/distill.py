@@ -36,7 +36,8 @@ _REPLACES = (
 @click.option(
     "--tau",
     type=parameters.temperature,
-    help=f"Temperature of {', '.join(registry.softened())}, in [0, inf]. [default: 4]",
+    help=f"Temperature of {', '.join(registry.softened())}, in [0, inf], or a schedule of positive "
+    "ones by epochs or steps: 8..2@20, 8..2@500steps, cosine(8..2@20). [default: 4]",
 )
 @options.count(
     "--switch-epoch",
@@ -49,9 +50,9 @@ _REPLACES = (
 )
 @click.option(
     "--alpha",
-    type=parameters.Share(),
+    type=parameters.alpha,
     default=1.0,
-    help="Weight of the distillation loss beside the hard loss.",
+    help="Weight of the distillation loss beside the hard loss, or a schedule of it: 0.1..0.9@20.",
 )
 @click.option("--baseline", is_flag=True, help="Also train the student on hard labels.")
 @click.option(
@@ -119,7 +120,8 @@ def _check_combination(given):
         objective = features.Objective.parse(given["loss"])
         instead = f"write {registry.with_argument('kl', given['tau'])}+..."
         if not objective.methods:
-            instead = f"{objective.text} has {'none' if objective.temperature is None else 'one'}"
+            has_one = objective.temperature is not None or registry.schedule_in(given["loss"])
+            instead = f"{objective.text} has {'one' if has_one else 'none'}"
         names = " or ".join(softened)
         raise click.UsageError(f"'--tau' is the temperature of {names}; {instead}")
     if given["switch_epoch"] is not None and given["loss"] != "sequential":

@@ -5,7 +5,8 @@ import pathlib
 import click
 
 from keras_logitkd import features
-from keras_logitkd.losses import registry
+from keras_logitkd.features.objective import read_alpha
+from keras_logitkd.losses import registry, schedules
 
 
 class _Read(click.ParamType):
@@ -98,9 +99,12 @@ def device_names(text):
     return text
 
 
-@_shown_as("float")
+@_shown_as("float|schedule")
 def temperature(text):
-    """A number in [0, inf]."""
+    """A number in [0, inf], or the text of a schedule of positive ones."""
+    if schedules.moves(text):
+        words = "a schedule of positive numbers"
+        return schedules.Schedule.read("tau", text, words, lambda end: end > 0).text
     try:
         number = float(text)
     except ValueError:
@@ -110,17 +114,10 @@ def temperature(text):
     return abs(number)  # of -0
 
 
-class Share(click.FloatRange):
-    """A number in [0, 1]; unlike click's range, no nan."""
-
-    def __init__(self):
-        super().__init__(0, 1)
-
-    def convert(self, value, param, ctx):
-        number = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value} is not in the range 0<=x<=1.", param, ctx)
-        return number
+@_shown_as("float|schedule")
+def alpha(text):
+    """A number in [0, 1], or the text of a schedule of such numbers."""
+    return read_alpha(text).text
 
 
 @_shown_as("float[,...]")

@@ -175,11 +175,12 @@ def line_styles(objectives):
         A list of dicts with "color" and "ls", as `Axes.plot` takes them.
     """
     found = [of_column(name) for name in objectives]
-    taus = sorted({each.temperature for each in found if each and each.argument is not None})
+    constant = [each for each in found if each and each.argument and each.temperature is not None]
+    taus = sorted({each.temperature for each in constant})
     own = iter(itertools.cycle(OTHER_COLOURS))
     styles = []
     for number, each in enumerate(found):
-        if each and each.argument is not None:
+        if each in constant:
             shade = taus.index(each.temperature) / max(1, len(taus) - 1)
             colour = BLUES(0.35 + 0.65 * shade) if len(taus) > 1 else COLOURS[0]
         elif each and each.text == HARD:

@@ -80,12 +80,6 @@ class Objective:
         return None if self.stages else registry.temperature_of(self.logit_loss or "")
 
     @property
-    def is_softened(self):
-        """Whether the text says the temperature, one that may move, of a logit loss alone."""
-        row = registry.LOSSES.get(grammar.name_of(self.text))
-        return self.argument is not None and row.is_softened
-
-    @property
     def argument(self):
         """What is written after the name of a logit loss alone: `"3"` of kl:3; None without."""
         if self.methods or self.logit_loss is None or self.stages or self.alpha != 1:

@@ -7,6 +7,7 @@ from keras_logitkd.analysis.diagnosis.summary import baseline_of
 from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.analysis.histories import history
 from keras_logitkd.analysis.picture import pictures
+from keras_logitkd.features.objective import alpha_text
 from keras_logitkd.report import page
 from keras_logitkd.report.commands import command_of_run
 from keras_logitkd.report.page import INTEGER, NUMBER, PERCENT, SECONDS, TEXT, Section, Table
@@ -100,7 +101,7 @@ def _facts(run):
         ("Objective", settings.objective),
     ]
     if settings.teachers:
-        facts += [("Teacher", settings.teacher), ("alpha", f"{settings.alpha:g}")]
+        facts += [("Teacher", settings.teacher), ("alpha", alpha_text(settings.alpha))]
     if settings.noise:
         facts.append(("Label noise", settings.noise.label))
     return [

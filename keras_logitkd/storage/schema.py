@@ -92,8 +92,10 @@ def _value(name, key, value, hint):
         return value if isinstance(value, str) and str in kinds else _nested(kind, key, value)
     if typing.get_origin(kind) is tuple:
         return _items(what, key, value, typing.get_args(kind)[0])
-    if kind in _WORDS and not _is(value, kind):
-        raise ValueError(f"{what} must be {_WORDS[kind]}. Received: {value!r}")
+    simple = [part for part in kinds if part in _WORDS]
+    if kind in _WORDS and not any(_is(value, part) for part in simple):
+        words = " or ".join(_WORDS[part] for part in simple)
+        raise ValueError(f"{what} must be {words}. Received: {value!r}")
     return value
 
 

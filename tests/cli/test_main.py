@@ -47,8 +47,11 @@ DISTILL = ("distill", "--student", "wrn-10-1")
         ((*DISTILL, "--loss", "kl", "--tau", "nan"), ("--tau", "nan", "[0, inf]")),
         ((*DISTILL, "--loss", "kl", "--tau", "x"), ("--tau", "'x'", "[0, inf]")),
         ((*DISTILL, "--tau", "3"), ("--tau", "mse")),
-        ((*DISTILL, "--alpha", "1.5"), ("--alpha", "1.5", "0<=x<=1")),
-        ((*DISTILL, "--alpha", "nan"), ("--alpha", "nan", "0<=x<=1")),
+        ((*DISTILL, "--alpha", "1.5"), ("--alpha", "1.5", "[0, 1]")),
+        ((*DISTILL, "--alpha", "nan"), ("--alpha", "nan", "[0, 1]")),
+        ((*DISTILL, "--alpha", "0..2@3"), ("--alpha", "0..2@3", "[0, 1]")),
+        ((*DISTILL, "--loss", "kl", "--tau", "8..0"), ("--tau", "8..0", "positive")),
+        ((*DISTILL, "--loss", "kl:8..2", "--tau", "3"), ("--tau", "kl:8..2 has one")),
         ((*DISTILL, "--pad", "-1", "--name", "refused"), ("`pad`", "-1", "at least 0")),
         ((*DISTILL, "--mean", "1,1", "--std", "1,1"), ("`mean`", "1 channels", "2 and 2")),
         ((*DISTILL, "--mean", "nan"), ("`mean`", "finite", "nan")),
@@ -190,6 +193,22 @@ def test_distill_with_two_teachers_kl_and_baseline(run, tmp_path):
     (config,) = pathlib.Path("runs").glob("*kl_inf*/config.json")
     config = json.loads(config.read_text())
     assert (config["loss"], config["alpha"], len(config["teachers"])) == ("kl:inf", 0.9, 2)
+
+
+@tiny_networks
+def test_schedules_are_in_the_description_of_a_run(run, tmp_path):
+    own_model().save(tmp_path / "own.keras")
+    code, _, _ = run(
+        *DISTILL, "--teacher", "own.keras", "--loss", "kl", "--tau", "8.0..2",
+        "--alpha", "cosine(0.2..1@3steps)", *QUICK,
+    )  # fmt: skip
+    assert code == 0
+    (config,) = pathlib.Path("runs").glob("*kl_8..2+acosine_0.2..1_3steps_-s0-*/config.json")
+    config = json.loads(config.read_text())
+    assert (config["loss"], config["alpha"]) == ("kl:8..2", "cosine(0.2..1@3steps)")
+    code, out, _ = run("diagnose", next(pathlib.Path("runs").glob("*kl_8*")).name)
+    assert code == 0
+    assert "At alpha = 0.2 the soft term gives" in out
 
 
 @tiny_networks

@@ -33,7 +33,9 @@ IGNORED = np.where(np.arange(16) % 8 < 3, -1, Y)  # of one replica alone
 HARD = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
 
 
-def run(strategy, targets="labels", loss="kl:3", outside=False, hard=None, label=Y, **settings):
+def run(
+    strategy, targets="labels", loss="kl:3", alpha=0.3, outside=False, hard=None, label=Y, **settings
+):
     teacher = network(16, seed=1)
     logits = teacher(X).numpy()
     with strategy.scope() if strategy else contextlib.nullcontext():
@@ -41,7 +43,7 @@ def run(strategy, targets="labels", loss="kl:3", outside=False, hard=None, label
             teacher = network(16, seed=1)
         # Keras averages an activity's penalty over all examples, counted or not.
         student = network(8, seed=2, activity=0.01 if hard is None else 0)
-        distiller = Distiller(teacher if targets == "labels" else None, student, loss, 0.3)
+        distiller = Distiller(teacher if targets == "labels" else None, student, loss, alpha)
         sgd = keras.optimizers.SGD(0.1, momentum=0.9)
         distiller.compile(sgd, loss=hard, metrics=["accuracy"])
     y = label if targets == "labels" else {"label": label, "teacher_logits": logits}
@@ -61,6 +63,7 @@ CASES = {
     "dict": {"targets": "dict"},
     "everything": {"targets": "dict", "sample_weight": WEIGHTS, "loss": "kl:3@0,mse@1"},
     "ignored": {"label": IGNORED, "hard": HARD, "sample_weight": WEIGHTS},
+    "moving": {"loss": "kl:8..2@3steps", "alpha": "0.2..0.9"},
     "dict_class_weight": {"targets": "dict", "class_weight": {0: 2.0, 1: 0.5}},
 }
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -95,8 +98,9 @@ def check(results, case):
 
 
 def test_mirrored_strategy_is_one_device():
-    found = run("everything", "ignored")
-    for case in ("everything", "ignored"):
+    cases = ("everything", "ignored", "moving")
+    found = run(*cases)
+    for case in cases:
         check(found, case)
 
 

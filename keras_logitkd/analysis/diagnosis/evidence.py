@@ -76,7 +76,7 @@ def same_input(sample):
 
 
 def gradient_dependence(sample):
-    alpha = sample.run.settings.alpha
+    alpha = max(sample.alphas)
     images, labels = sample.batch
     teacher = sample.ensemble(images)
     swapped = teacher[np.random.default_rng(0).permutation(len(teacher))]
@@ -85,7 +85,7 @@ def gradient_dependence(sample):
         "soft": lambda logits: sample.loss(teacher, logits),
         "swapped": lambda logits: sample.loss(swapped, logits),
     }
-    _set_epoch(sample.loss, sample.run.settings.recipe.epochs - 1)
+    sample.go_to(sample.run.settings.recipe.epochs - 1)
     terms = _terms(sample.run.load_network(), images, losses)
     gradients = {name: gradient for name, (_, gradient) in terms.items()}
     size = np.linalg.norm((1 - alpha) * gradients["hard"] + alpha * gradients["soft"])
@@ -105,12 +105,12 @@ def term_scale(sample):
         ("start", sample.untrained(), 0),
         ("end", sample.run.load_network(), last),
     ):
-        _set_epoch(sample.loss, epoch)
+        sample.go_to(epoch)
         measured[when] = {}
         for name, (value, gradient) in _terms(student, images, losses).items():
             norm = float(np.linalg.norm(gradient))
             measured[when] |= {name: value, f"{name}_gradient": norm}
-    return {"alpha": sample.run.settings.alpha, **measured}
+    return {"alpha": sample.alphas[0], **measured}
 
 
 def training_course(sample):
@@ -141,7 +141,7 @@ def label_disagreement(sample):
     return {
         "share": float(wrong.mean()),
         "sure_share": float((wrong & sure).mean()),
-        "alpha": sample.run.settings.alpha,
+        "alpha": min(sample.alphas),
         "noise": sample.run.result.get("label_noise"),
     }
 
@@ -199,11 +199,6 @@ def _terms(student, images, losses):
         flat = np.concatenate([np.ravel(gradient) for gradient in gradients])
         measured[name] = float(value), flat.astype(np.float64)
     return measured
-
-
-def _set_epoch(loss, epoch):
-    if hasattr(loss, "set_epoch"):
-        loss.set_epoch(epoch)
 
 
 def _accuracy(logits, labels):

@@ -9,6 +9,8 @@ from keras_logitkd import losses
 from keras_logitkd.analysis.finished_run import FinishedRun
 from keras_logitkd.data import pipeline
 from keras_logitkd.features import Objective
+from keras_logitkd.features.objective import read_alpha
+from keras_logitkd.losses import registry
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import models
@@ -36,7 +38,20 @@ class Sample:
     @functools.cached_property
     def loss(self):
         """The distillation loss; mse where there are feature methods only."""
-        return losses.get(self._objective.logit_loss or "mse")
+        epochs = self.run.settings.recipe.epochs
+        return losses.get(registry.over(self._objective.logit_loss or "mse", epochs))
+
+    @property
+    def alphas(self):
+        """The weight of the distillation loss in the beginning and, where it moves, in the end."""
+        return read_alpha(self.run.settings.alpha).ends
+
+    def go_to(self, epoch):
+        """Moves the distillation loss to where an epoch of the run begins."""
+        if hasattr(self.loss, "set_epoch"):
+            self.loss.set_epoch(epoch)
+        if getattr(self.loss, "by_steps", False):
+            self.loss.set_steps(epoch * self.run.data.steps_per_epoch)
 
     @property
     def has_features(self):
@@ -49,7 +64,8 @@ class Sample:
 
     @property
     def last_stage(self):
-        """(loss, first epoch) of what was minimised last."""
+        """(loss, first epoch) of what was minimised last, where it had moved to."""
+        self.go_to(self.run.settings.recipe.epochs - 1)
         return getattr(self.loss, "stages", [(self.loss, 0)])[-1]
 
     @functools.cached_property

@@ -21,21 +21,22 @@ class Cell(Described):
             none: hard labels.
         loss: text of an `Objective`: a distillation loss, feature methods, or
             both; None on hard labels.
-        alpha: weight of the distillation loss. Defaults to 1, which a method without one needs.
+        alpha: weight of the distillation loss, a number or the text of a schedule. Defaults to 1,
+            which a method without one needs.
         seed: of the initial weights and the order. Defaults to 0.
         noise: a `LabelNoise` of the training labels. Defaults to None: as they are.
         views: epoch e uses view e mod `views`. Defaults to None: a new view in every epoch.
         recipe: a `Recipe`. Defaults to None: that of the `Workspace`.
 
     Raises:
-        ValueError: If there is a loss without a teacher or the other way round, or if there is no
-            such loss, option or model.
+        ValueError: If there is a loss without a teacher or the other way round, if there is no such
+            loss, option or model, or if alpha does not stay in [0, 1].
     """
 
     model: str | None
     teachers: tuple["Cell | str", ...] = ()
     loss: str | None = None
-    alpha: float = 1.0
+    alpha: float | str = 1.0
     seed: int = 0
     noise: LabelNoise | None = None
     views: int | None = None

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import ClassVar
 
+from keras_logitkd.features.objective import alpha_text
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.storage import hashing
@@ -24,7 +25,7 @@ class RunSettings(Cell):
         dataset: dataset as the catalog takes it.
         teachers: identities of the teachers: names of their runs, or file hashes. Defaults to
             none, which is training on hard labels.
-        alpha: weight of the distillation loss. Defaults to 0.
+        alpha: weight of the distillation loss, a number or the text of a schedule. Defaults to 0.
         fingerprint: of the dataset's content: other images under the same name are another run.
         view_seed: of the views. Defaults to 0, whatever `seed` is.
         logit_dtype: in which the teachers' logits are stored. Defaults to `"float32"`.
@@ -44,7 +45,7 @@ class RunSettings(Cell):
     dataset: str
     recipe: Recipe
     teachers: tuple[str, ...] = ()
-    alpha: float = 0.0
+    alpha: float | str = 0.0
     fingerprint: str | None = None
     view_seed: int = 0
     logit_dtype: str = "float32"
@@ -66,7 +67,7 @@ class RunSettings(Cell):
         """A short name of what is minimised, `"ce"` on hard labels."""
         if not self.teachers:
             return "ce"
-        return self.loss if self.alpha == 1 else f"{self.loss}+a{self.alpha:g}"
+        return self.loss if self.alpha == 1 else f"{self.loss}+a{alpha_text(self.alpha)}"
 
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""

@@ -47,6 +47,14 @@ def test_config_round_trip_through_json():
     assert config["kind"] == "distill"
 
 
+def test_alpha_in_a_config_is_a_number_or_a_text():
+    config = SETTINGS.to_config()
+    moving = RunSettings.from_config({**config, "alpha": "0.2..0.8@5"})
+    assert moving.objective.endswith("+a0.2..0.8@5")
+    with pytest.raises(ValueError, match="`alpha` must be a number or a text. Received: True"):
+        RunSettings.from_config({**config, "alpha": True})
+
+
 def test_default_name_depends_on_every_setting_but_where_things_are():
     name = SETTINGS.default_name()
     elsewhere = dataclasses.replace(SETTINGS, data_dir="/elsewhere", teacher="a.keras")
@@ -54,6 +62,7 @@ def test_default_name_depends_on_every_setting_but_where_things_are():
     changed = [
         {"seed": 1},
         {"alpha": 0.8},
+        {"alpha": "0.2..0.8@5"},
         {"loss": "mse"},
         {"views": 4},
         {"fingerprint": "0123"},
