@@ -34,7 +34,14 @@ HARD = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class
 
 
 def run(
-    strategy, targets="labels", loss="kl:3", alpha=0.3, outside=False, hard=None, label=Y, **settings
+    strategy,
+    targets="labels",
+    loss="kl:3",
+    alpha=0.3,
+    outside=False,
+    hard=None,
+    label=Y,
+    **settings,
 ):
     teacher = network(16, seed=1)
     logits = teacher(X).numpy()
