@@ -52,6 +52,7 @@ def check_against_runs(rows):
         assert row["error"] == ""
 
 
+@pytest.mark.slow
 def test_reproduce_table2_from_options_to_files(run_on_tiny):
     arguments = on_tiny(
         "reproduce", "table2", "--teacher", "resnet-8-1", "--teacher-epochs", "1", "--seeds", "0"

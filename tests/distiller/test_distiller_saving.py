@@ -232,8 +232,8 @@ def test_student_save_is_a_plain_keras_model(tmp_path):
 
 def test_holds_finds_a_teacher_that_is_saved(tmp_path):
     class Keeping(Distiller):
-        def set_teacher(self, teacher):
-            super().set_teacher(teacher)
+        def set_teacher(self, teacher, teacher_weights=None):
+            super().set_teacher(teacher, teacher_weights)
             self.kept = teacher
 
     distiller = Keeping(TEACHER, network())

@@ -133,6 +133,7 @@ def test_models_of_known_graphs_are_not_asked(monkeypatch):
     assert not asked
 
 
+@pytest.mark.slow
 def test_the_steps_have_the_same_operations(monkeypatch):
     def operations():
         distiller = Distiller(own(3), own(3))

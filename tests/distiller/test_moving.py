@@ -219,12 +219,12 @@ def test_what_is_assigned_to_alpha_must_be_a_share(bad):
 
 def test_batch_statistics_alone_give_no_logits_to_weigh():
     arguments = TEACHER, network(), "mse"
-    at = "at:taps=hidden,teacher_bn=batch"
-    distiller = Distiller(*arguments, 0.0, features=at)
+    sp = "sp:taps=hidden,teacher_bn=batch"
+    distiller = Distiller(*arguments, 0.0, features=sp)
     with pytest.raises(ValueError, match="`alpha` was 0 when the Distiller was made"):
         distiller.alpha = 0.5
     distiller.alpha = 0.0
-    for alpha, changed in ((0.0, "at:taps=hidden"), ("0..1@3", at), (0.1, at)):
+    for alpha, changed in ((0.0, "sp:taps=hidden"), ("0..1@3", sp), (0.1, sp)):
         distiller = Distiller(*arguments, alpha, features=changed)
         distiller.alpha = 0.5
         assert distiller.alpha == 0.5

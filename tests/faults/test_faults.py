@@ -136,6 +136,7 @@ def test_loss_that_is_not_finite_names_the_step_and_keeps_what_was_good(run_on_t
             assert all(np.isfinite(archive[name]).all() for name in archive.files)
 
 
+@pytest.mark.slow
 @tiny_networks
 def test_clock_that_goes_backwards_changes_nothing(run_on_tiny, monkeypatch):
     assert run_on_tiny(*TRAIN)[0] == 0
@@ -244,6 +245,7 @@ def test_too_little_memory_is_one_line_with_advice(tmp_path):
         assert "Lower --batch-size" in line
 
 
+@pytest.mark.slow
 def test_a_network_larger_than_the_memory_is_one_line(run_on_tiny):
     code, _, err = run_on_tiny("train", "--model", "wrn-10-8000", *QUICK, "--runs-dir", "none")
     assert code == 1

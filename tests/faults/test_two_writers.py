@@ -91,6 +91,7 @@ def test_the_second_is_refused_and_a_dead_one_is_followed(run_on_tiny, start, ca
     assert not pathlib.Path("runs/r/.lock").exists()
 
 
+@pytest.mark.slow
 def test_two_students_share_a_teacher_that_neither_has(run_on_tiny, start, caplog):
     arguments = (
         "distill", "--student", "wrn-10-1", "--teacher", "resnet-8-1", "--teacher-epochs", "40",

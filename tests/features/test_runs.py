@@ -64,7 +64,7 @@ def rows_of(directory):
     ("loss", "places"),
     [
         (STAGED[0], [(0, 1), (2, 1)]),
-        ("kl:8..2@5steps", [(1, 1)]),
+        pytest.param("kl:8..2@5steps", [(1, 1)], marks=pytest.mark.slow),
         pytest.param(STAGED[1], [(0, 1), (1, 1)], marks=pytest.mark.slow),
         pytest.param(STAGED[2], [(0, 1)], marks=pytest.mark.slow),
     ],

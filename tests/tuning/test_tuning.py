@@ -246,6 +246,7 @@ def test_trial_is_bit_for_bit_the_run_with_its_settings(workspace, material):
     assert [row["teacher_seconds"] > 0 for row in search.rows()] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_hyperband_goes_on_where_the_shorter_trial_ended(workspace, material):
     space = SearchSpace(losses=("kl",), alpha=(0.5, 1))
     workspace = _with_recipe(workspace, epochs=3)
