@@ -141,15 +141,15 @@ def _hash_of_arrays(path):
         return _sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays)))
     import h5py
 
-    parts = []
+    parts, names = [], []
     with zipfile.ZipFile(path) as archive:
-        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
-            names = []
-            weights.visit(names.append)
-            for name in sorted(names):
-                is_pixels = name.startswith("layers/normalization/")
-                if isinstance(weights[name], h5py.Dataset) and not is_pixels:
-                    parts.append(name.encode() + weights[name][()].tobytes())
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as weights:
+        weights.visit(names.append)
+        for name in sorted(names):
+            is_pixels = name.startswith("layers/normalization/")
+            if isinstance(weights[name], h5py.Dataset) and not is_pixels:
+                parts.append(name.encode() + weights[name][()].tobytes())
     return _sha256(b"".join(parts))
 
 
