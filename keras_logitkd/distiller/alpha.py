@@ -18,8 +18,9 @@ class Alpha(Scheduled):
     """alpha, and with it the weights of the terms on logits: 1 - alpha and alpha.
 
     A compiled step reads them from variables, each rounded to float32 from the number that it is
-    in Python. A constant alpha of 0 or 1 is one of the step: a term of weight 0 is no part of it
-    and may have no data; steps are compiled once more if such an alpha is moved.
+    in Python, where they may move. Until a constant one does, an evaluation has it as a constant
+    (a sum with variables may differ in its last bit), and so has a training where it is 0 or 1: a
+    term of weight 0 is no part of the step and may have no data.
 
     The variables are no part of what is saved: Keras must not track the object.
 
@@ -28,7 +29,8 @@ class Alpha(Scheduled):
 
     Attributes:
         value: alpha now, a float.
-        is_variable: whether steps that are compiled from now on read variables.
+        is_variable: whether all steps that are compiled from now on read variables.
+        trains_on: whether training steps read variables already, and go on when it moves.
 
     Raises:
         ValueError: If it does not stay in [0, 1].
@@ -36,7 +38,7 @@ class Alpha(Scheduled):
 
     def __init__(self, alpha):
         super().__init__(read_alpha(alpha))
-        self.is_variable = self.schedule.moves or 0 < self.value < 1
+        self.is_variable = self.schedule.moves
         self._variables = {
             target: keras.Variable(
                 weight, trainable=False, dtype="float32", autocast=False, name=f"{target}_weight"
@@ -54,12 +56,19 @@ class Alpha(Scheduled):
             )
         super().assign(schedule.first)
 
-    def weight(self, target):
+    @property
+    def trains_on(self):
+        return self.is_variable or 0 < self.value < 1
+
+    def weight(self, target, training):
         """Returns the weight of the term on a target: a float, or a tensor in a compiled step.
 
-        `target` is `"label"` or `"teacher_logits"`.
+        Args:
+            target: `"label"` or `"teacher_logits"`.
+            training: whether the step trains.
         """
-        if tf.executing_eagerly() or not self.is_variable:
+        reads = self.trains_on if training else self.is_variable
+        if tf.executing_eagerly() or not reads:
             return _weights(self.value)[target]
         return ops.convert_to_tensor(self._variables[target])
 

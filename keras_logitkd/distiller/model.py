@@ -250,20 +250,21 @@ class Distiller(StudentModel):
 
     def _terms(self, batch, training):
         """The total loss and its parts: scalars, to be summed over the replicas."""
-        on_logits = self._logit_terms(batch.teacher_logits is not None or training)
+        on_logits = self._logit_terms(batch.teacher_logits is not None, training)
         total, terms = total_of((on_logits, map(feature_term, self.features)), batch)
         if self.losses:
             penalty = sum(ops.cast(ops.sum(loss), "float32") for loss in self.losses)
             total = total + penalty / replicas.count()
         return {"loss": total, **terms}
 
-    def _logit_terms(self, is_taught):
+    def _logit_terms(self, is_taught, training):
         """The terms on logits; without a teacher's an evaluation is by the hard loss."""
         alpha, soft = self._alpha, self.distillation_loss
-        hard_weight = 1.0 if soft and not is_taught else alpha.weight("label")
+        is_taught = is_taught or training
+        hard_weight = 1.0 if soft and not is_taught else alpha.weight("label", training)
         terms = [logit_term("hard_loss", hard_weight, self.loss, "label", alpha.check_lack)]
         if soft and is_taught:
-            place = (alpha.weight("teacher_logits"), soft, "teacher_logits")
+            place = (alpha.weight("teacher_logits", training), soft, "teacher_logits")
             terms.append(logit_term("distillation_loss", *place, alpha.check_lack))
         return terms
 

@@ -35,19 +35,19 @@ class StudentModel(keras.Model):
                 "`alpha` was 0 when the Distiller was made, and its methods' teacher gives no "
                 f"logits as it predicts: pass a schedule instead. Received: alpha={number!r}"
             )
-        was_variable = self._alpha.is_variable
+        was_variable, trained_on = self._alpha.is_variable, self._alpha.trains_on
         self._alpha.assign(number)
         if self._alpha.is_variable != was_variable:
-            self._compile_steps_again()
+            self._compile_again(training=not trained_on)
 
     @property
     def _moving(self):
         """What may move during a training: alpha, the distillation loss, the methods' weights."""
         return [self._alpha, self.distillation_loss, *self.features]
 
-    def _compile_steps_again(self):
-        """Replaces the compiled steps; a `fit` that is under way takes the new ones."""
-        if self.train_function is not None:
+    def _compile_again(self, training):
+        """Replaces the compiled steps, that of training if so; a `fit` that runs takes them."""
+        if training and self.train_function is not None:
             self.make_train_function(force=True)
         if self.test_function is not None:
             self.make_test_function(force=True)

@@ -20,6 +20,7 @@ def network(hidden=8, seed=0):
 
 
 TEACHER = network(16, seed=1)
+TERMS = ("hard", "distillation")
 
 
 class Counting(Distiller):
@@ -74,6 +75,17 @@ def test_alpha_that_is_assigned_counts_from_the_next_step_on(settings):
     assert distiller.alpha == 1.0
     if "run_eagerly" not in settings:  # once for the first one that is assigned, then never again
         assert assign.seen[1:] == [assign.seen[0] + 1] * 4
+
+
+def test_an_alpha_between_0_and_1_moves_without_a_retrace():
+    alphas = (0.25, 0.0, 1.0, 0.75)
+    assign, distiller = Assign(alphas), compiled(alpha=0.25)
+    evaluated = train(distiller, epochs=4, callbacks=[assign], validation_data=(X, Y))
+    for prefix in ("", "val_"):
+        hard, soft = (np.array(evaluated[f"{prefix}{name}_loss"]) for name in TERMS)
+        expected = (1 - np.array(alphas)) * hard + alphas * soft
+        np.testing.assert_allclose(evaluated[f"{prefix}loss"], expected, rtol=1e-6)
+    assert len({*assign.seen}) == 1
 
 
 def test_updates_are_those_of_the_alpha_that_was_assigned():
