@@ -116,7 +116,8 @@ class Distiller(StudentModel):
         )
         self._first_batch = FirstBatch()
         self._first_batch.expect("student", [student])
-        self.set_teacher(teacher, teacher_weights)
+        # Subclasses may have a `set_teacher` of the teacher alone.
+        self.set_teacher(teacher, *(() if teacher_weights is None else (teacher_weights,)))
         self._hard_tracker = keras.metrics.Mean(name="hard_loss")
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
         self._agreement_tracker = keras.metrics.Mean(name="agreement")
