@@ -62,11 +62,11 @@ def of_module(name, count):
 
 
 def splits():
-    """Lines of three modules: 1,000 of one to learn from, 500 and 500 of others held out."""
+    """Lines of three modules: 600 of one to learn from, 300 and 300 of others held out."""
     return {
-        "train": of_module("argparse", 1000),
-        "validation": of_module("inspect", 500),
-        "test": of_module("typing", 500),
+        "train": of_module("argparse", 600),
+        "validation": of_module("inspect", 300),
+        "test": of_module("typing", 300),
     }
 
 
