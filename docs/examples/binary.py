@@ -4,7 +4,6 @@ import comparison
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 HARD = keras.losses.BinaryCrossentropy(from_logits=True)
 
@@ -18,9 +17,7 @@ def splits():
     """The digits, 8x8 in [0, 1]: 797 to learn from, 400 for validation, 600 for the test."""
     digits = load_digits()
     x, y = (digits.data / 16).astype("float32"), (digits.target % 2).astype("float32")[:, None]
-    x, x_test, y, y_test = train_test_split(x, y, test_size=600, random_state=0)
-    x, x_val, y, y_val = train_test_split(x, y, test_size=400, random_state=0)
-    return {"train": (x, y), "validation": (x_val, y_val), "test": (x_test, y_test)}
+    return comparison.split(x, y, validation=400, test=600)
 
 
 def accuracy(model, x, y):
@@ -28,6 +25,7 @@ def accuracy(model, x, y):
 
 
 def run(epochs=150, seeds=comparison.SEEDS):
+    """Returns the numbers of docs/classifiers.md, see `comparison.compare`."""
     data = splits()
     keras.utils.set_random_seed(0)
     teacher = comparison.train_teacher(network(256, 256), data["train"], HARD, epochs // 3)

@@ -9,10 +9,18 @@ import sys
 import time
 
 import keras
+from sklearn.model_selection import train_test_split
 
 from keras_logitkd import Distiller
 
 SEEDS = (0, 1, 2)
+
+
+def split(x, y, validation, test):
+    """Returns the splits of `compare`, with so many examples held out for each of the two."""
+    x, x_test, y, y_test = train_test_split(x, y, test_size=test, random_state=0)
+    x, x_val, y, y_val = train_test_split(x, y, test_size=validation, random_state=0)
+    return {"train": (x, y), "validation": (x_val, y_val), "test": (x_test, y_test)}
 
 
 def train_teacher(model, train, loss, epochs, batch_size=64, learning_rate=1e-3):

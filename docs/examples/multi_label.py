@@ -4,7 +4,6 @@ import comparison
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 HARD = keras.losses.BinaryCrossentropy(from_logits=True)
 ATTRIBUTES = {
@@ -26,9 +25,7 @@ def splits():
     digits = load_digits()
     of_digit = [[digit in members for members in ATTRIBUTES.values()] for digit in range(10)]
     x, y = (digits.data / 16).astype("float32"), np.array(of_digit, "float32")[digits.target]
-    x, x_test, y, y_test = train_test_split(x, y, test_size=600, random_state=0)
-    x, x_val, y, y_val = train_test_split(x, y, test_size=400, random_state=0)
-    return {"train": (x, y), "validation": (x_val, y_val), "test": (x_test, y_test)}
+    return comparison.split(x, y, validation=400, test=600)
 
 
 def all_right(model, x, y):
@@ -37,6 +34,7 @@ def all_right(model, x, y):
 
 
 def run(epochs=150, seeds=comparison.SEEDS):
+    """Returns the numbers of docs/classifiers.md, see `comparison.compare`."""
     data = splits()
     keras.utils.set_random_seed(0)
     teacher = comparison.train_teacher(network(256, 256), data["train"], HARD, epochs // 3)

@@ -59,6 +59,7 @@ def mean_iou(model, x, y):
 
 
 def run(epochs=20, seeds=comparison.SEEDS):
+    """Returns the numbers of docs/classifiers.md, see `comparison.compare`."""
     data = splits()
     keras.utils.set_random_seed(0)
     teacher = comparison.train_teacher(network(48), data["train"], HARD, epochs, 32)

@@ -76,6 +76,7 @@ def accuracy(model, x, y):
 
 
 def run(epochs=8, seeds=comparison.SEEDS):
+    """Returns the numbers of docs/classifiers.md, see `comparison.compare`."""
     data = splits()
     keras.utils.set_random_seed(0)
     teacher = comparison.train_teacher(network(64), data["train"], HARD, 2 * epochs, 32, 3e-3)

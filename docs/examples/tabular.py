@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.model_selection import train_test_split
 
 from keras_logitkd import from_probabilities
 
@@ -19,9 +18,7 @@ def splits():
     """Wisconsin breast cancer, 30 measures of 569: 269 to learn from, 100 and 200 held out."""
     data = load_breast_cancer()
     x, y = data.data.astype("float32"), data.target.astype("float32")[:, None]
-    x, x_test, y, y_test = train_test_split(x, y, test_size=200, random_state=0)
-    x, x_val, y, y_val = train_test_split(x, y, test_size=100, random_state=0)
-    return {"train": (x, y), "validation": (x_val, y_val), "test": (x_test, y_test)}
+    return comparison.split(x, y, validation=100, test=200)
 
 
 def network(x):
@@ -42,6 +39,7 @@ def accuracy(model, x, y):
 
 
 def run(epochs=60, seeds=comparison.SEEDS):
+    """Returns the numbers of docs/classifiers.md, see `comparison.compare`."""
     data = splits()
     x, y = data["train"]
     trees = GradientBoostingClassifier(random_state=0).fit(x, y[:, 0])

@@ -30,7 +30,6 @@ class Alpha(Scheduled):
     Attributes:
         value: alpha now, a float.
         is_variable: whether all steps that are compiled from now on read variables.
-        trains_on: whether training steps read variables already, and go on when it moves.
 
     Raises:
         ValueError: If it does not stay in [0, 1].
@@ -58,6 +57,7 @@ class Alpha(Scheduled):
 
     @property
     def trains_on(self):
+        """Whether training steps read variables already, and go on when alpha moves."""
         return self.is_variable or 0 < self.value < 1
 
     def weight(self, target, training):

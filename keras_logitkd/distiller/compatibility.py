@@ -7,7 +7,7 @@ from keras_logitkd.networks import two_classes
 from keras_logitkd.networks.adapted import Adapted, bound
 from keras_logitkd.networks.callables import CallableTeacher
 from keras_logitkd.networks.endings import advice, ending_of
-from keras_logitkd.networks.outputs import names_of
+from keras_logitkd.networks.outputs import is_graph, names_of, returns_tensor
 from keras_logitkd.networks.shapes import adapting, compatible
 
 
@@ -97,8 +97,7 @@ def _check_logits(role, model, how_built):
             f"`{role}` must return logits, but it ends in a {ending}: "
             f"{advice(ending, role)}. Received: model {model.name!r}"
         )
-    is_known = getattr(model, "outputs", None)  # The graph of a subclassed model is not.
-    if is_known and not returns_one_tensor(model):
+    if is_graph(model) and not returns_tensor(model):
         instead = "keras.Model(student.inputs, student.outputs[index])"
         if role == "teacher":
             instead = "keras_logitkd.adapt(teacher, output=...)"
@@ -107,12 +106,6 @@ def _check_logits(role, model, how_built):
             f"{names_of(model)}. Received: model {model.name!r} with {len(model.outputs)} "
             "output(s) in a structure"
         )
-
-
-def returns_one_tensor(model):
-    """Whether a Sequential or functional model returns a tensor and no list or dictionary."""
-    shape = model.compute_output_shape(model.input_shape)  # `output_shape` forgets a dictionary
-    return isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
 
 
 def classes_of(model):

@@ -3,7 +3,8 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_logitkd.distiller.hard_losses import check_labels, is_per_class
+from keras_logitkd.distiller.hard_losses import check_labels
+from keras_logitkd.features.labels import class_numbers
 from keras_logitkd.losses.kinds import SIGMOID
 from keras_logitkd.networks import places, two_classes
 from keras_logitkd.networks.shapes import compatible
@@ -95,10 +96,10 @@ def _weight_of_labels(label, logits, class_weight, kind):
             f"`class_weight` must name classes from 0 to {number - 1}. Received: {wrong[0]}"
         )
     if kind == SIGMOID:
-        label = ops.cast(label, "float32") > 0.5
-    elif is_per_class(label, logits):
-        label = ops.expand_dims(ops.argmax(label, axis=-1), axis=-1)
-    label = _of_places(ops.cast(label, "int32"), "labels", logits)
+        label = ops.squeeze(ops.cast(label, "float32") > 0.5, axis=-1)
+    else:
+        label = class_numbers(label, logits)
+    label = ops.cast(label, "int32")
     weight = tf.ones(tf.shape(label))
     for index, value in class_weight.items():
         weight = tf.where(label == index, float(value), weight)

@@ -77,10 +77,9 @@ class StudentModel(keras.Model):
         classes = compatibility.classes_of(self.student)
         loss = hard_loss(loss, kinds.kind_of(self._given_kind, None, classes))
         kind = self.check_kind(classes, loss)
-        for name, given in {"metrics": metrics, **kwargs}.items():
-            if name in ("metrics", "weighted_metrics"):
-                kwargs[name] = on_logits(given, kind)
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        weighted = on_logits(kwargs.pop("weighted_metrics", None), kind)
+        metrics = on_logits(metrics, kind)
+        super().compile(optimizer, loss, metrics=metrics, weighted_metrics=weighted, **kwargs)
 
     def check_kind(self, classes, loss=None):
         """Returns the kind of classifier of so many logits, see `losses.kinds`, or None.

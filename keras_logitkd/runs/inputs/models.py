@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_logitkd import zoo
 from keras_logitkd.data.statistics import channel_statistics
-from keras_logitkd.distiller.compatibility import returns_one_tensor
 from keras_logitkd.networks import two_classes
 from keras_logitkd.networks.endings import advice, ending_of
 from keras_logitkd.networks.layers import draw_initial_values
+from keras_logitkd.networks.outputs import is_graph, returns_tensor
 from keras_logitkd.networks.rescaling import NAME, as_trained
 from keras_logitkd.networks.shapes import compatible
 from keras_logitkd.runs.spec.recipes import UNIT
@@ -116,8 +116,7 @@ def fitted(model, dataset, input_shape, what):
         input_shape: (height, width, channels) of the images as the pipeline gives them.
         what: names the model, for the message of the ValueError where it does not fit.
     """
-    known = getattr(model, "inputs", None) and getattr(model, "outputs", None)
-    if not known or len(model.inputs) != 1 or not returns_one_tensor(model):
+    if not is_graph(model) or len(model.inputs) != 1 or not returns_tensor(model):
         raise ValueError(
             f"{what} must be a built functional or Sequential model with one tensor of images in "
             f"and one of logits out. Received: {type(model).__name__} {model.name!r}"
