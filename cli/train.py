@@ -6,7 +6,10 @@ from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 
 
 @click.command()
-@click.option("--model", required=True, type=parameters.model_name, help="Zoo name.")
+@click.option(
+    "--model", required=True, type=parameters.model_name, help=f"A network: {options.model_help}."
+)
+@options.count("--size", "Side of the network's images in pixels. [default: the views']")
 @options.workers_option
 @options.run_options
 @click.pass_context

@@ -10,6 +10,7 @@ import keras
 
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
+from keras_logitkd.networks import sizes
 from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
@@ -172,7 +173,11 @@ class Training:
         self.data = RunData(self.settings, workspace.dataset)
         self.network = self.devices.place(
             lambda: build_network(
-                self.settings.model, workspace.dataset, self.recipe, self.settings.seed
+                self.settings.model,
+                workspace.dataset,
+                self.recipe,
+                self.settings.seed,
+                self.settings.size,
             )
         )
         self.logits = None
@@ -192,7 +197,7 @@ class Training:
         file = self.directory.model_file(self.settings.kind)
         network = self.devices.single(self.network)
         with replacing(file) as partial:
-            to_stock(network).save(partial)
+            to_stock(sizes.own(network)).save(partial)
         result = final_numbers(network, self.data, self.logits, self.checkpointer) | {
             "seconds": round(seconds, 2),
             "model_file": file.name,

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Callable
 
-from keras_logitkd import zoo
+from keras_logitkd import model_specs
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.runs.directory.run_directory import RunDirectory
@@ -50,6 +50,8 @@ class Workspace:
         progress: function from a run's label and its number of training examples to a Keras
             callback; the chief of several machines calls it. Defaults to None: silence.
         devices: the `Devices` that runs are trained on. Defaults to one.
+        student_size, teacher_size: sides in pixels of the images of students and of teachers by
+            name. Default to None: those of the views.
     """
 
     dataset: Dataset
@@ -63,6 +65,8 @@ class Workspace:
     checkpoint_steps: int | None = None
     progress: Callable | None = None
     devices: Devices = ONE_DEVICE
+    student_size: int | None = None
+    teacher_size: int | None = None
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -80,6 +84,8 @@ class Workspace:
             "resume": self.resume,
             "checkpoint_steps": self.checkpoint_steps,
             "devices": [self.devices.spec, self.devices.sync_batch_norm],
+            "student_size": self.student_size,
+            "teacher_size": self.teacher_size,
         }
 
     @classmethod
@@ -119,15 +125,17 @@ class Workspace:
         return Job(settings, self, directory, teachers)
 
     def train(self, model, name=None):
-        """Trains a zoo model on hard labels. Arguments, result and errors are those of `run`."""
-        return self.run(Cell(model, seed=self.seed, views=self.views), name)
+        """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
+        cell = Cell(model, seed=self.seed, views=self.views, size=self.student_size)
+        return self.run(cell, name)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
         """Returns the `Run` of a student; a teacher by name is trained first where it is not yet.
 
         Args:
-            student: zoo name.
-            teacher: zoo names and .keras files, separated by commas. Defaults to the recipe's.
+            student: specification of the network, see `model_specs`.
+            teacher: specifications, separated by commas; a .keras file teaches as it is. Defaults
+                to the recipe's.
             loss: text of an `Objective`. Defaults to `"mse"`.
             alpha: weight of the distillation loss. Defaults to 1.
             name: of the run directory. Defaults to one made from the settings.
@@ -141,7 +149,8 @@ class Workspace:
     def distillation(self, student, teacher=None, loss="mse", alpha=1.0, teacher_epochs=None):
         """Returns the `Cell` that `distill` runs. Arguments and errors are those of `distill`."""
         teachers = self.teachers_named(teacher, teacher_epochs)
-        return Cell(student, teachers, loss, alpha, self.seed, views=self.views)
+        fields = {"seed": self.seed, "views": self.views, "size": self.student_size}
+        return Cell(student, teachers, loss, alpha, **fields)
 
     def store_logits(self, teacher=None, teacher_epochs=None):
         """Computes all logits that a distillation with this recipe reads, where they are missing.
@@ -169,7 +178,7 @@ class Workspace:
         """Returns the cells and files that are named, a tuple as the `teachers` of a `Cell`.
 
         Args:
-            spec: zoo names and .keras files, separated by commas. Defaults to the recipe's teacher.
+            spec: specifications, separated by commas. Defaults to the recipe's teacher.
             epochs: of a teacher by name. Defaults to its recipe's.
 
         Raises:
@@ -179,10 +188,16 @@ class Workspace:
         for part in (spec or self.recipe.teacher).split(","):
             part = part.strip()
             if not teachers_by_name.is_file(part):
-                zoo.parse_name(part)
-                part = Cell(part, recipe=recipe)
+                part = self._teacher_cell(part, recipe)
             named.append(part)
         return tuple(named)
+
+    def _teacher_cell(self, model, recipe):
+        """The cell of a teacher by name, trained on its own size of images."""
+        size = self.teacher_size
+        if size is not None and recipe.resized_crop is not None:
+            recipe, size = recipe.replace(resized_crop=size), None
+        return Cell(model, recipe=recipe, size=size)
 
     def teachers(self, cell):
         """Returns the `Teacher`s of a cell, none of them trained or loaded by this."""
@@ -203,6 +218,7 @@ class Workspace:
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
             teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,
+            model_fingerprint=cell.model and model_specs.parse(cell.model).fingerprint(),
             batch_norm_parts=self.devices.batch_norm_parts,
             devices=self.devices.label,
         )
@@ -236,6 +252,10 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data = catalog.load(dataset, data_dir)
-    recipe = recipe_for(dataset, data.image_shape).replace(**(recipe_fields or {}))
+    data, recipe_fields = catalog.load(dataset, data_dir), recipe_fields or {}
+    recipe = recipe_for(dataset, data.image_shape).replace(**recipe_fields)
+    sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
+    if recipe.resized_crop is not None and recipe_fields.get("resized_crop") is None:
+        largest = max(size or recipe.resized_crop for size in sizes)
+        recipe = recipe.replace(resized_crop=largest)
     return Workspace(data, recipe, runs_dir, data_dir=data_dir, **fields)

@@ -161,21 +161,28 @@ def test_poor_teacher_stops_before_the_rate_drops():
     assert (recipe.epochs, recipe.lr_drops, recipe.learning_rate) == (10, (), 0.1)
 
 
-def test_changes_replace_what_the_scale_says_and_are_checked():
-    setup = setup_of("table2", "smoke", seeds=(7,), teacher="a.keras", students=None)
-    assert setup == dataclasses.replace(setups.SMOKE, seeds=(7,), teacher="a.keras")
+@pytest.fixture
+def teacher_file(tmp_path):
+    """The path of a file that is not opened by what is tested."""
+    (tmp_path / "a.keras").touch()
+    return str(tmp_path / "a.keras")
+
+
+def test_changes_replace_what_the_scale_says_and_are_checked(teacher_file):
+    setup = setup_of("table2", "smoke", seeds=(7,), teacher=teacher_file, students=None)
+    assert setup == dataclasses.replace(setups.SMOKE, seeds=(7,), teacher=teacher_file)
     with pytest.raises(ValueError, match="vgg"):
         setup_of("table2", "smoke", teacher="vgg")
     with pytest.raises(ValueError, match="wrn-17-1"):
         setup_of("table2", "smoke", students=("wrn-17-1",))
 
 
-def test_teacher_from_a_file_is_used_as_it_is():
-    setup = dataclasses.replace(settled("table2", "smoke"), teacher="a.keras")
+def test_teacher_from_a_file_is_used_as_it_is(teacher_file):
+    setup = dataclasses.replace(settled("table2", "smoke"), teacher=teacher_file)
     taught = {entry.cell.teachers for entry in EXPERIMENTS["table2"].entries(setup)}
-    assert taught == {(), ("a.keras",)}
+    assert taught == {(), (teacher_file,)}
     wrong = {entry.cell.teachers for entry in EXPERIMENTS["figure6"].entries(setup)}
-    assert wrong == {(), ("a.keras",)}
+    assert wrong == {(), (teacher_file,)}
 
 
 def read(file):

@@ -5,6 +5,8 @@ import functools
 import pathlib
 from collections.abc import Callable
 
+from keras_logitkd import model_specs
+from keras_logitkd.model_specs.files import FileSpec
 from keras_logitkd.runs.inputs.models import fitted, load_model
 from keras_logitkd.runs.spec.recipe_fields import shared_with_teachers
 from keras_logitkd.runs.spec.recipes import recipe_for
@@ -45,8 +47,13 @@ class Teacher:
 
 
 def is_file(part):
-    """Whether a teacher's specification is meant as a file rather than a zoo name."""
-    return part.endswith((".keras", ".h5")) or "/" in part or pathlib.Path(part).is_file()
+    """Whether a teacher's specification is a file, which teaches with the weights that it has.
+
+    Raises:
+        ValueError: If it names no network, or no file that is there.
+    """
+    spec = model_specs.parse(part)
+    return isinstance(spec, FileSpec) and not spec.is_fresh
 
 
 def usual_recipe(dataset, student_recipe, epochs=None):
@@ -69,7 +76,8 @@ def from_run(settings, directory, train):
         prepare()
         return load_model(file)
 
-    label = settings.model if settings.loss is None else f"{settings.model} {settings.objective}"
+    name = model_specs.name_of(settings.model)
+    label = name if settings.loss is None else f"{name} {settings.objective}"
     return Teacher(label, directory.name, file, prepare, load, directory.read_result)
 
 

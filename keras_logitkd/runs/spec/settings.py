@@ -5,6 +5,7 @@ import re
 from typing import ClassVar
 
 from keras_logitkd.features.objective import alpha_text
+from keras_logitkd.model_specs import name_of
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.storage import hashing
@@ -34,6 +35,8 @@ class RunSettings(Cell):
         batch_norm_parts: into how many parts, each normalized by itself, devices cut a batch.
             Defaults to 1: one device, or synchronized batch normalization.
         devices: what it is trained on, for the record. Defaults to None: what there is.
+        model_fingerprint: digest of what `model` names beside this package and Keras: of a file or
+            a function's source. Defaults to None: it names nothing else.
     """
 
     ALWAYS: ClassVar = (
@@ -53,6 +56,7 @@ class RunSettings(Cell):
     data_dir: str | None = None
     batch_norm_parts: int = 1
     devices: str | None = None
+    model_fingerprint: str | None = None
 
     def __post_init__(self):
         """Judges nothing again: what was trained can be looked at in any version."""
@@ -83,9 +87,10 @@ class RunSettings(Cell):
         """Returns the run's name where the user gives none: equal settings, equal name."""
         identity = dataclasses.replace(self, **dict.fromkeys(_RECORDS)).to_config()
         identity["recipe"]["teacher"] = None  # the usual one; no part of this run
+        identity["model"] = _model_of(identity)
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""
-        readable = f"{dataset}-{self.model}-{self.objective}{noise}-s{self.seed}"
+        readable = f"{dataset}-{name_of(self.model)}-{self.objective}{noise}-s{self.seed}"
         safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
         return f"{safe}-{hashing.of_json(identity)[:8]}"
 
@@ -99,4 +104,10 @@ def differing_settings(first, second):
 
 def _flat(config):
     recipe = config.get("recipe") or {}
-    return {**{name: value for name, value in config.items() if name != "recipe"}, **recipe}
+    own = {name: value for name, value in config.items() if name != "recipe"}
+    return {**own, "model": _model_of(config), **recipe}
+
+
+def _model_of(config):
+    """The model of a config, without the place of a file whose content is known."""
+    return name_of(config["model"]) if config.get("model_fingerprint") else config.get("model")
