@@ -52,6 +52,7 @@ class Workspace:
         devices: the `Devices` that runs are trained on. Defaults to one.
         student_size, teacher_size: sides in pixels of the images of students and of teachers by
             name. Default to None: those of the views.
+        fine_tuning: the `Recipe` of networks that come with weights. Defaults to None: `recipe`.
     """
 
     dataset: Dataset
@@ -67,6 +68,7 @@ class Workspace:
     devices: Devices = ONE_DEVICE
     student_size: int | None = None
     teacher_size: int | None = None
+    fine_tuning: Recipe | None = None
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -86,18 +88,21 @@ class Workspace:
             "devices": [self.devices.spec, self.devices.sync_batch_norm],
             "student_size": self.student_size,
             "teacher_size": self.teacher_size,
+            "fine_tuning": self.fine_tuning and self.fine_tuning.to_config(),
         }
 
     @classmethod
     def from_config(cls, config):
         """Opens the workspace that `to_config` described."""
         cache, devices = config["cache"], open_devices(*config["devices"])
+        tuned = config["fine_tuning"]
         return cls(
             **{
                 **config,
                 "devices": devices,
                 "dataset": catalog.load(config["dataset"], config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
+                "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
             }
         )
@@ -184,16 +189,16 @@ class Workspace:
         Raises:
             ValueError: If a name is neither a model nor a file.
         """
-        named, recipe = [], teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs)
-        for part in (spec or self.recipe.teacher).split(","):
-            part = part.strip()
-            if not teachers_by_name.is_file(part):
-                part = self._teacher_cell(part, recipe)
-            named.append(part)
-        return tuple(named)
+        parts = [part.strip() for part in (spec or self.recipe.teacher).split(",")]
+        return tuple(
+            part if teachers_by_name.is_file(part) else self._teacher_cell(part, epochs)
+            for part in parts
+        )
 
-    def _teacher_cell(self, model, recipe):
+    def _teacher_cell(self, model, epochs):
         """The cell of a teacher by name, trained on its own size of images."""
+        is_pretrained = model_specs.is_pretrained(model)
+        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, is_pretrained)
         size = self.teacher_size
         if size is not None and recipe.resized_crop is not None:
             recipe, size = recipe.replace(resized_crop=size), None
@@ -201,13 +206,20 @@ class Workspace:
 
     def teachers(self, cell):
         """Returns the `Teacher`s of a cell, none of them trained or loaded by this."""
-        return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
+        recipe = self.recipe_of(cell)
+        return tuple(self._teacher(member, recipe) for member in cell.teachers)
+
+    def recipe_of(self, cell):
+        """Returns the `Recipe` of a cell: its own, or that for networks such as its network."""
+        if cell.recipe is not None or cell.model is None or self.fine_tuning is None:
+            return cell.recipe or self.recipe
+        return self.fine_tuning if model_specs.is_pretrained(cell.model) else self.recipe
 
     def settings(self, cell, teachers=()):
         """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
         shared = {field.name: getattr(cell, field.name) for field in dataclasses.fields(Cell)}
         told = {
-            "recipe": cell.recipe or self.recipe,
+            "recipe": self.recipe_of(cell),
             "teachers": tuple(teacher.identity for teacher in teachers),
             "alpha": cell.alpha if teachers else 0.0,
         }
@@ -252,10 +264,18 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data, recipe_fields = catalog.load(dataset, data_dir), recipe_fields or {}
-    recipe = recipe_for(dataset, data.image_shape).replace(**recipe_fields)
+    data, given = catalog.load(dataset, data_dir), recipe_fields or {}
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
-    if recipe.resized_crop is not None and recipe_fields.get("resized_crop") is None:
-        largest = max(size or recipe.resized_crop for size in sizes)
-        recipe = recipe.replace(resized_crop=largest)
-    return Workspace(data, recipe, runs_dir, data_dir=data_dir, **fields)
+    recipe, fine_tuning = (
+        _seen_at(sizes, recipe_for(data, pretrained).replace(**given), given)
+        for pretrained in (False, True)
+    )
+    own = {"data_dir": data_dir, "fine_tuning": fine_tuning}
+    return Workspace(data, recipe, runs_dir, **own, **fields)
+
+
+def _seen_at(sizes, recipe, given):
+    """A recipe with views of the largest size that a network has, unless their size is given."""
+    if recipe.resized_crop is None or given.get("resized_crop") is not None:
+        return recipe
+    return recipe.replace(resized_crop=max(size or recipe.resized_crop for size in sizes))

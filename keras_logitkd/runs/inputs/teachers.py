@@ -56,15 +56,16 @@ def is_file(part):
     return isinstance(spec, FileSpec) and not spec.is_fresh
 
 
-def usual_recipe(dataset, student_recipe, epochs=None):
+def usual_recipe(dataset, student_recipe, epochs=None, pretrained=False):
     """Returns the recipe of a teacher by name: the dataset's own, on the student's images.
 
     It is trained by that, whatever the student's schedule is, but it must see the same images.
 
-    `epochs` are the teacher's; they default to those of the dataset's recipe.
+    `epochs` are the teacher's; they default to those of the dataset's recipe, which is another one
+    where it comes with weights (`pretrained`).
     """
     shared = {field: getattr(student_recipe, field) for field in shared_with_teachers()}
-    recipe = dataclasses.replace(recipe_for(dataset.name, dataset.image_shape), **shared)
+    recipe = dataclasses.replace(recipe_for(dataset, pretrained), **shared)
     return recipe.replace(epochs=epochs)
 
 
