@@ -12,8 +12,8 @@ from keras_logitkd.storage.errors import one_line
 
 PREFIX = "keras:"
 IMAGENET = "imagenet"
-# Of batch normalization where a network begins from nothing, as in PyTorch and the zoo. Keras's
-# own, up to 0.999, are for ImageNet: after some hundred steps averages would still be the initial 1.
+# Of batch normalization where a network begins from nothing, as in the zoo. The own ones of Keras,
+# up to 0.999, are for ImageNet: after some hundred steps averages would still be the initial 1.
 _MOMENTUM = 0.9
 _PREPARED = "prepared_pixels"
 
