@@ -2,7 +2,7 @@
 
 import click
 
-from keras_logitkd.cli import launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import launcher, options, parameters, plans, quiet, tables
 
 
 @click.command()
@@ -11,6 +11,7 @@ from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 )
 @options.count("--size", "Side of the network's images in pixels. [default: the views']")
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @click.pass_context
 def train(context, **given):
@@ -20,7 +21,12 @@ def train(context, **given):
     from keras_logitkd.cli import session
 
     workspace = session.workspace_of(given, by_several=True)
-    run = workspace.train(given["model"], name=given["name"])
+    cell = workspace.labelled(given["model"])
+    if workspace.devices.is_chief:
+        plans.show("train", workspace.job(cell, given["name"]), given["dry_run"])
+    if given["dry_run"]:
+        return
+    run = workspace.run(cell, given["name"])
     if not workspace.devices.is_chief:
         return
     if given["as_json"]:

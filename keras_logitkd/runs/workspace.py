@@ -53,6 +53,8 @@ class Workspace:
         student_size, teacher_size: sides in pixels of the images of students and of teachers by
             name. Default to None: those of the views.
         fine_tuning: the `Recipe` of networks that come with weights. Defaults to None: `recipe`.
+        preset: name of a change to the recipes of teachers by name, see `recipes.PRESETS`. Defaults
+            to `"standard"`: none.
     """
 
     dataset: Dataset
@@ -69,6 +71,7 @@ class Workspace:
     student_size: int | None = None
     teacher_size: int | None = None
     fine_tuning: Recipe | None = None
+    preset: str = "standard"
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -89,6 +92,7 @@ class Workspace:
             "student_size": self.student_size,
             "teacher_size": self.teacher_size,
             "fine_tuning": self.fine_tuning and self.fine_tuning.to_config(),
+            "preset": self.preset,
         }
 
     @classmethod
@@ -131,8 +135,11 @@ class Workspace:
 
     def train(self, model, name=None):
         """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
-        cell = Cell(model, seed=self.seed, views=self.views, size=self.student_size)
-        return self.run(cell, name)
+        return self.run(self.labelled(model), name)
+
+    def labelled(self, model):
+        """Returns the `Cell` that `train` runs."""
+        return Cell(model, seed=self.seed, views=self.views, size=self.student_size)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
         """Returns the `Run` of a student; a teacher by name is trained first where it is not yet.
@@ -198,7 +205,8 @@ class Workspace:
     def _teacher_cell(self, model, epochs):
         """The cell of a teacher by name, trained on its own size of images."""
         is_pretrained = model_specs.is_pretrained(model)
-        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, is_pretrained)
+        usual = {"pretrained": is_pretrained, "preset": self.preset}
+        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, **usual)
         size = self.teacher_size
         if size is not None and recipe.resized_crop is not None:
             recipe, size = recipe.replace(resized_crop=size), None
@@ -211,9 +219,13 @@ class Workspace:
 
     def recipe_of(self, cell):
         """Returns the `Recipe` of a cell: its own, or that for networks such as its network."""
-        if cell.recipe is not None or cell.model is None or self.fine_tuning is None:
-            return cell.recipe or self.recipe
-        return self.fine_tuning if model_specs.is_pretrained(cell.model) else self.recipe
+        return cell.recipe or self.recipe_of_model(cell.model)
+
+    def recipe_of_model(self, model):
+        """Returns the `Recipe` for a network by its specification, or for None."""
+        if model is None or self.fine_tuning is None or not model_specs.is_pretrained(model):
+            return self.recipe
+        return self.fine_tuning
 
     def settings(self, cell, teachers=()):
         """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
@@ -239,7 +251,7 @@ class Workspace:
         if isinstance(member, Cell):
             job = self.job(member)
             train = functools.partial(job.run, wait=True)
-            return teachers_by_name.from_run(job.settings, job.directory, train)
+            return teachers_by_name.from_run(job.settings, job.directory, train, job)
         shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
@@ -251,7 +263,9 @@ def _absolute(spec):
     return f"{kind}:{path}" if kind in ("npz", "folder") else spec
 
 
-def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
+def open_workspace(
+    dataset, runs_dir, data_dir=None, recipe_fields=None, preset="standard", **fields
+):
     """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
     Args:
@@ -259,6 +273,8 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         runs_dir: where the run directories are.
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
         recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        preset: name of a change to all recipes before that, see `recipes.PRESETS`. Defaults to
+            `"standard"`: none.
         **fields: other fields of the `Workspace`.
 
     Raises:
@@ -267,10 +283,10 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
     data, given = catalog.load(dataset, data_dir), recipe_fields or {}
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
     recipe, fine_tuning = (
-        _seen_at(sizes, recipe_for(data, pretrained).replace(**given), given)
+        _seen_at(sizes, recipe_for(data, pretrained, preset).replace(**given), given)
         for pretrained in (False, True)
     )
-    own = {"data_dir": data_dir, "fine_tuning": fine_tuning}
+    own = {"data_dir": data_dir, "fine_tuning": fine_tuning, "preset": preset}
     return Workspace(data, recipe, runs_dir, **own, **fields)
 
 
