@@ -91,8 +91,12 @@ class RunSettings(Cell):
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""
         readable = f"{dataset}-{name_of(self.model)}-{self.objective}{noise}-s{self.seed}"
-        safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
-        return f"{safe}-{hashing.of_json(identity)[:8]}"
+        return f"{safe_name(readable)}-{hashing.of_json(identity)[:8]}"
+
+
+def safe_name(text):
+    """Returns a text with an underscore for what the name of a directory should not have."""
+    return re.sub(r"[^A-Za-z0-9.+=-]+", "_", text).lstrip("._+=-")
 
 
 def differing_settings(first, second):
