@@ -10,7 +10,6 @@ import keras
 
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
-from keras_logitkd.model_specs import name_of
 from keras_logitkd.networks import sizes
 from keras_logitkd.networks.freezing import Trainability
 from keras_logitkd.networks.layers import to_stock
@@ -192,8 +191,8 @@ class Training:
             self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
         self.progress = []
         if workspace.progress is not None and self.devices.is_chief:
-            label = f"{name_of(self.settings.model)} {self.settings.objective}"
-            self.progress = [workspace.progress(label, len(self.data.train_indices))]
+            examples = len(self.data.train_indices)
+            self.progress = [workspace.progress(self.settings.title, examples)]
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
@@ -253,7 +252,7 @@ class Training:
         validation = None
         with self.devices.chief_first():
             if store is not None:
-                self.logits.fill_for(start[0])
+                self.logits.begin(start[0], stage.stage.logit_loss)
             if stage.is_main:
                 held_out = functools.partial(self.data.validation_batches, self.logits)
                 validation = self.devices.batches(held_out)

@@ -73,6 +73,11 @@ class RunSettings(Cell):
             return "ce"
         return self.loss if self.alpha == 1 else f"{self.loss}+a{alpha_text(self.alpha)}"
 
+    @property
+    def title(self):
+        """What is trained by what, in short, for people."""
+        return f"{name_of(self.model)} {self.objective}"
+
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""
         return {"kind": self.kind, **to_json(self)}
