@@ -8,6 +8,7 @@ from collections.abc import Callable
 from keras_logitkd import zoo
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
+from keras_logitkd.runs.directory.earlier import directory_of
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.distribution.devices import ONE_DEVICE, Devices, open_devices
 from keras_logitkd.runs.inputs import teachers as teachers_by_name
@@ -18,6 +19,8 @@ from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
 from keras_logitkd.runs.spec.settings import RunSettings
+
+_BY_PATH = ("npz", "folder", "csv")  # kinds of datasets that are named by where they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +118,10 @@ class Workspace:
         """Returns the `Job` of a cell, nothing of it done. Arguments are those of `run`."""
         teachers = self.teachers(cell)
         settings = self.settings(cell, teachers)
-        directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
+        if name is None:
+            directory = directory_of(self.runs_dir, settings)
+        else:
+            directory = RunDirectory(self.runs_dir, name)
         return Job(settings, self, directory, teachers)
 
     def train(self, model, name=None):
@@ -200,12 +206,17 @@ class Workspace:
             **{**shared, **told},
             dataset=_absolute(self.dataset.name),
             fingerprint=self.dataset.fingerprint(),
+            train_fingerprint=self.dataset.train_fingerprint() if self._is_by_path else None,
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
             teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,
             batch_norm_parts=self.devices.batch_norm_parts,
             devices=self.devices.label,
         )
+
+    @property
+    def _is_by_path(self):
+        return self.dataset.name.partition(":")[0] in _BY_PATH
 
     def _teacher(self, member, student_recipe):
         if isinstance(member, Cell):
@@ -220,7 +231,7 @@ def _absolute(spec):
     """A dataset's specification that means the same from every working directory."""
     kind, _, path = spec.partition(":")
     path = os.path.abspath(os.path.expanduser(path))
-    return f"{kind}:{path}" if kind in ("npz", "folder") else spec
+    return f"{kind}:{path}" if kind in _BY_PATH else spec
 
 
 def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):

@@ -9,7 +9,7 @@ import logging
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
-from keras_logitkd.runs.spec.settings import differing_settings
+from keras_logitkd.runs.spec.settings import differing_settings, records_of
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
@@ -60,9 +60,9 @@ class Search:
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
         job = workspace.job(cell)
         self.settings, self.teachers = job.settings, job.teachers
-        identity = {**self.to_config(), "data_dir": None, "teacher": None}
-        default = f"tune-{method}-{student}-{hashing.of_json(identity)[:8]}"
-        self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
+        self.directory = RunDirectory(
+            workspace.runs_dir, self._found_name() if name is None else name
+        )
         self.path = self.directory.path
 
     def to_config(self):
@@ -70,6 +70,19 @@ class Search:
         config = {**self.settings.to_config(), **self.space.to_config()}
         del config["loss"]
         return {**config, "kind": "tune", "method": self.method, "trials": self.trials}
+
+    def _found_name(self):
+        """The default name, or that of version 0.1 where the search of these data has it."""
+        config = self.to_config()
+        former = {name: value for name, value in config.items() if name != "train_fingerprint"}
+        own, before = map(self._name_of, (config, former))
+        there = RunDirectory(self.workspace.runs_dir, before).path / "search.json"
+        return before if there.is_file() else own
+
+    def _name_of(self, config):
+        records = records_of(config) - {"devices"}  # these were in the names from the first
+        identity = {**config, **dict.fromkeys(records & {*config})}
+        return f"tune-{self.method}-{self.settings.model}-{hashing.of_json(identity)[:8]}"
 
     def start(self):
         """Creates the directory, or finds it.

@@ -1,0 +1,67 @@
+"""A finished run whose test part has changed since: its saved network, measured on the new one."""
+
+import logging
+
+from keras_logitkd.runs.final_numbers import numbers_on_test
+from keras_logitkd.runs.inputs.models import load_model
+from keras_logitkd.runs.inputs.run_data import RunData
+from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+
+_log = logging.getLogger(__name__)
+
+
+def is_of_other_tests(result, dataset):
+    """Whether final numbers are of another test part than a `Dataset` has.
+
+    Those of version 0.1 do not say of which they are: their runs are of one test part only.
+    """
+    measured_on = result.get("test_fingerprint")
+    return measured_on is not None and measured_on != dataset.test.fingerprint()
+
+
+def measure_again(job, result):
+    """Measures the saved network of a finished run on the test part as it is now.
+
+    What cannot be measured any more is left out, and a line in the log says so: the teachers where
+    they are gone, and the test accuracy of the best epoch, whose weights are kept only where it is
+    the last one. Processes that do this at the same time write the same.
+
+    Args:
+        job: the finished `Job`.
+        result: its final numbers, as in result.json.
+
+    Returns:
+        The new final numbers, which are in result.json then.
+
+    Raises:
+        ValueError: If the saved network cannot be loaded.
+        FloatingPointError: If its logits are not finite.
+    """
+    data = RunData(job.settings, job.workspace.dataset)
+    network = load_model(job.directory.model_file(job.settings.kind))
+    logits, missing = None, []
+    if all(teacher.is_file or teacher.result() is not None for teacher in job.teachers):
+        if job.teachers:
+            logits = TeacherLogits(job.teachers, data, job.workspace.cache)
+    else:
+        missing.append("the teacher's numbers, whose run is gone")
+    numbers = numbers_on_test(network, data, logits)
+    kept = {name: value for name, value in result.items() if not _is_on_test(name)}
+    if best := kept.get("best_by_validation"):
+        best = {name: value for name, value in best.items() if not _is_on_test(name)}
+        if best["epoch"] == job.directory.read_metrics()[-1]["epoch"]:
+            best["test_accuracy"] = numbers["test_accuracy"]
+        else:
+            missing.append("the test accuracy of the best epoch, whose weights are not kept")
+        kept["best_by_validation"] = best
+    _log.info(
+        "%s: the test part of its data has changed; its saved network was measured again%s",
+        job.directory.name,
+        f". Left out: {'; '.join(missing)}" if missing else "",
+    )
+    job.directory.write_result({**numbers, **kept})
+    return job.directory.read_result()
+
+
+def _is_on_test(name):
+    return name.startswith(("test_", "teacher_test_"))
