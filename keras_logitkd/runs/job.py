@@ -14,6 +14,7 @@ from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
 from keras_logitkd.runs.checkpointing.guards import StopAtNonFinite
+from keras_logitkd.runs.describe import describe
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.final_numbers import final_numbers, installed_versions
 from keras_logitkd.runs.inputs.models import build_network
@@ -165,7 +166,7 @@ class Training:
     """The parts of a `Job` that is not finished yet; ValueError if its settings do not fit."""
 
     def __init__(self, job):
-        workspace, self.settings = job.workspace, job.settings
+        self.job, workspace, self.settings = job, job.workspace, job.settings
         self.recipe = self.settings.recipe
         self.directory = job.directory
         self.devices = workspace.devices
@@ -201,6 +202,7 @@ class Training:
             "model_file": file.name,
             "versions": installed_versions(),
         }
+        describe(self.job, file, network, result["versions"])
         if self.devices.task:
             result["worker_digests"] = self.digests
         self.events.finish(result)

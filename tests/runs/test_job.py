@@ -175,6 +175,7 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert files == {
         "config.json",
         "metrics.csv",
+        "model.json",
         "result.json",
         "student.keras",
         *(["labels.npz"] if noise else []),
