@@ -7,9 +7,9 @@ import pathlib
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.runs.directory.run_directory import RunDirectory, locate_model
+from keras_logitkd.runs.finished import is_of_other_tests
 from keras_logitkd.runs.inputs import models, teachers
 from keras_logitkd.runs.inputs.run_data import RunData
-from keras_logitkd.runs.measured_again import is_of_other_tests
 from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.storage import hashing
 

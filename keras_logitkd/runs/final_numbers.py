@@ -56,12 +56,23 @@ def numbers_on_test(network, data, logits):
             "The trained network's logits are not finite. Lower the learning rate"
         )
     metrics = evaluation.classification_metrics(test_logits, labels)
+    metrics |= evaluation.by_class(test_logits, labels, tuple(data.dataset.class_names))
     result = {f"test_{name}": value for name, value in metrics.items()}
     if logits is not None:
         teacher_logits = logits.of(test)
         result["teacher_test_accuracy"] = evaluation.accuracy(teacher_logits, labels)
         result["test_agreement"] = evaluation.agreement(test_logits, teacher_logits)
     return {**result, "test_fingerprint": test.fingerprint()}
+
+
+def balanced_validation(network, data):
+    """Returns the balanced accuracy of a network on what a run holds out, a float in [0, 1].
+
+    `network` and `data` are as for `final_numbers`.
+    """
+    batches = data.evaluation_batches(data.dataset.train, data.validation_indices)
+    logits, labels = evaluation.predict(network, batches)
+    return evaluation.by_class(logits, labels, tuple(data.dataset.class_names))["balanced_accuracy"]
 
 
 def installed_versions():

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from keras_logitkd.data import catalog, folder
-from keras_logitkd.data.views.resized_crop import resized
+from keras_logitkd.data.views.resized_crop import resize
 from keras_logitkd.networks import two_classes
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.describe import described
@@ -144,7 +144,7 @@ def prepare(pixels, description):
 def _in_size(pixels, size):
     """Pixels in another size; those of that size are as they are."""
     size = [int(side) for side in size]
-    return pixels if list(pixels.shape[:2]) == size else np.asarray(resized(pixels, size))
+    return pixels if list(pixels.shape[:2]) == size else np.asarray(resize(pixels, size))
 
 
 def predict(network, description, files):

@@ -52,7 +52,7 @@ class ResizedCrop(Operation):
             seed = tf.cast(item[1], tf.int32)
             top, left, height, width = self.random_box(tf.shape(image), seed)
             box = image[top : top + height, left : left + width]
-            return resized(box, (self.resized_crop, self.resized_crop))
+            return resize(box, (self.resized_crop, self.resized_crop))
 
         return tf.map_fn(cut, (index, parameters), fn_output_signature=self._spec(images))
 
@@ -66,9 +66,9 @@ class ResizedCrop(Operation):
             image = images.image(position)
             shape = tf.shape(image)[:2]
             scaled = shape * short_side_of(side) / tf.reduce_min(shape)
-            whole = resized(image, tf.cast(tf.round(scaled), tf.int32))
-            top, left = tf.unstack((tf.shape(whole)[:2] - side) // 2)
-            return whole[top : top + side, left : left + side]
+            resized = resize(image, tf.cast(tf.round(scaled), tf.int32))
+            top, left = tf.unstack((tf.shape(resized)[:2] - side) // 2)
+            return resized[top : top + side, left : left + side]
 
         return tf.map_fn(cut, index, fn_output_signature=self._spec(images))
 
@@ -117,9 +117,9 @@ def short_side_of(side):
     return round(side * 256 / 224)
 
 
-def resized(image, size):
+def resize(image, size):
     """Returns a uint8 image of shape (height, width, channels) in another size (height, width)."""
     import tensorflow as tf
 
-    pixels = tf.image.resize(image, size, antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
+    resized = tf.image.resize(image, size, antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)

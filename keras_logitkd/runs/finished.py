@@ -1,4 +1,4 @@
-"""A finished run whose test part has changed since: its saved network, measured on the new one."""
+"""A finished run: found, refused, or measured again where its test part has changed since."""
 
 import logging
 
@@ -6,8 +6,31 @@ from keras_logitkd.runs.final_numbers import numbers_on_test
 from keras_logitkd.runs.inputs.models import load_model
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+from keras_logitkd.runs.spec.settings import differing_settings
 
 _log = logging.getLogger(__name__)
+
+
+def finished(job):
+    """Returns the final numbers of a `Job` whose run is finished, or None.
+
+    Raises:
+        ValueError: If the directory holds a run with other settings.
+    """
+    directory, previous = job.directory, job.directory.read_config()
+    names = previous is not None and differing_settings(job.settings.to_config(), previous)
+    if names:
+        raise ValueError(
+            f"{directory.path} holds a run with other settings ({', '.join(names)}). "
+            "Give another name, or remove it"
+        )
+    result = directory.read_result()
+    if result is None or not directory.model_file(job.settings.kind).is_file():
+        return None
+    _log.info("%s is finished already", directory.name)
+    if is_of_other_tests(result, job.workspace.dataset):
+        return measure_again(job, result)
+    return result
 
 
 def is_of_other_tests(result, dataset):
