@@ -6,7 +6,7 @@ import click
 from click.core import ParameterSource
 
 from keras_logitkd import features
-from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import config_file, launcher, options, parameters, plans, quiet, tables
 from keras_logitkd.losses import registry
 
 # An option of the command line, and one of a config file that it takes the place of.
@@ -62,6 +62,7 @@ _REPLACES = (
 )
 @options.cache_options
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @config_file.config_option
 @click.pass_context
@@ -75,6 +76,11 @@ def distill(context, **given):
 
     workspace = session.workspace_of(given, by_several=True)
     is_chief = workspace.devices.is_chief
+    if is_chief:
+        job = workspace.job(_cell(workspace, given), given["name"])
+        plans.show("distill", job, given["dry_run"], runs=len(given["seeds"] or [0]))
+    if given["dry_run"]:
+        return
     if given["seeds"] is None:
         runs = _distil(workspace, given, given["name"])
         if is_chief:
@@ -90,15 +96,19 @@ def distill(context, **given):
 
 def _distil(workspace, given, name):
     """Returns the run, and that on hard labels where it is asked for or else None."""
-    run = workspace.distill(
+    run = workspace.run(_cell(workspace, given), name)
+    return run, workspace.train(given["student"]) if given["baseline"] else None
+
+
+def _cell(workspace, given):
+    """The `Cell` that is asked for."""
+    return workspace.distillation(
         given["student"],
         given["teacher"],
-        loss=_objective(given, workspace.recipe.epochs),
+        loss=_objective(given, workspace.recipe_of_model(given["student"]).epochs),
         alpha=given["alpha"],
-        name=name,
         teacher_epochs=given["teacher_epochs"],
     )
-    return run, workspace.train(given["student"]) if given["baseline"] else None
 
 
 def _let_the_command_line_win(context, given):

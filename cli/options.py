@@ -66,14 +66,19 @@ teacher_epochs_option = count(
     "--teacher-epochs",
     "Epochs of a teacher by name. [default: the recipe's, whatever --epochs is]",
 )
+model_help = "zoo name, keras:NAME, FILE.keras or FILE.py:FUNCTION, see docs/models.md"
 distillation_options = together(
-    click.option("--student", required=True, type=parameters.model_name, help="Zoo name."),
+    click.option(
+        "--student", required=True, type=parameters.model_name, help=f"A network: {model_help}."
+    ),
+    count("--student-size", "Side of the student's images in pixels. [default: the views']"),
     click.option(
         "--teacher",
         type=parameters.teachers,
-        help="Zoo name, trained once by the recipe and then reused, or a .keras file that takes "
-        "raw pixels and returns logits; several are averaged. [default: the recipe's]",
+        help="As --student: trained once by the recipe and then reused; but FILE.keras teaches as "
+        "it is. Several are averaged. [default: the recipe's]",
     ),
+    count("--teacher-size", "Side of the images of teachers by name. [default: the views']"),
     teacher_epochs_option,
 )
 data_dir_option = folder("--data-dir", "Where TFDS datasets are kept.")

@@ -1,7 +1,5 @@
 """Types of options: what is written on the command line, and what it must be."""
 
-import pathlib
-
 import click
 
 from keras_logitkd import features
@@ -32,27 +30,24 @@ def _shown_as(name):
 
 @_shown_as("model")
 def model_name(text):
-    """A name of the zoo."""
-    from keras_logitkd import zoo
+    """A specification of a network."""
+    from keras_logitkd import model_specs
 
-    zoo.parse_name(text)
+    model_specs.parse(text)
     return text
 
 
-@_shown_as("name|file[,...]")
+@_shown_as("model[,...]")
 def teachers(text):
-    """Zoo names and .keras files, separated by commas."""
-    for part in map(str.strip, text.split(",")):
-        if not part.endswith((".keras", ".h5")) and "/" not in part:
-            model_name.read(part)
-        elif not pathlib.Path(part).is_file():
-            raise ValueError(f"there is no file {part!r}")
+    """Specifications of networks, separated by commas."""
+    for part in text.split(","):
+        model_name.read(part)
     return text
 
 
-@_shown_as("name|file")
+@_shown_as("model")
 def one_teacher(text):
-    """A name of the zoo or a .keras file."""
+    """The specification of one network."""
     if "," in text:
         raise ValueError(f"{text!r} must be one model")
     return teachers.read(text)

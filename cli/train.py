@@ -2,12 +2,16 @@
 
 import click
 
-from keras_logitkd.cli import launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import launcher, options, parameters, plans, quiet, tables
 
 
 @click.command()
-@click.option("--model", required=True, type=parameters.model_name, help="Zoo name.")
+@click.option(
+    "--model", required=True, type=parameters.model_name, help=f"A network: {options.model_help}."
+)
+@options.count("--size", "Side of the network's images in pixels. [default: the views']")
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @click.pass_context
 def train(context, **given):
@@ -17,7 +21,12 @@ def train(context, **given):
     from keras_logitkd.cli import session
 
     workspace = session.workspace_of(given, by_several=True)
-    run = workspace.train(given["model"], name=given["name"])
+    cell = workspace.labelled(given["model"])
+    if workspace.devices.is_chief:
+        plans.show("train", workspace.job(cell, given["name"]), given["dry_run"])
+    if given["dry_run"]:
+        return
+    run = workspace.run(cell, given["name"])
     if not workspace.devices.is_chief:
         return
     if given["as_json"]:

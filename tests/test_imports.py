@@ -16,7 +16,7 @@ LAYERS = (
     ("storage", "processes", "losses"),
     ("networks", "data"),
     ("features", "zoo"),
-    ("distiller",),
+    ("distiller", "model_specs"),
     ("runs",),
     ("tuning", "analysis"),
     ("experiments",),

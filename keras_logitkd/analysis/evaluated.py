@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_logitkd.analysis.finished_run import find_teachers
 from keras_logitkd.data import catalog, pipeline
+from keras_logitkd.networks import sizes
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.directory.description import run_of
 from keras_logitkd.runs.directory.run_directory import locate_model
@@ -42,17 +43,19 @@ def evaluate(file_or_run, runs_dir="runs", dataset=None, data_dir=None, teacher=
     network = models.load_model(file)
     spec = dataset or (settings.dataset if settings else "digits")
     data = catalog.load(spec, data_dir or (settings.data_dir if settings else None))
-    recipe = settings.recipe if settings else recipe_for(spec, data.image_shape)
-    augmentation = models.fitting_augmentation(recipe.augmentation, network)
+    if settings:
+        augmentation = settings.recipe.augmentation
+    else:
+        augmentation = models.fitting_augmentation(recipe_for(data).augmentation, network)
     shape = augmentation.output_shape(data.image_shape)
-    network = models.fitted(network, data, shape, f"Model {file}")
+    network = _on_views(network, data, shape, f"Model {file}")
     batches = functools.partial(
         pipeline.eval_batches, getattr(data, split), batch_size=_BATCH, augmentation=augmentation
     )
     teachers, notes = [], []
     if teacher:
         path, _ = locate_model(teacher, runs_dir)
-        teachers = [models.fitted(models.load_model(path), data, shape, f"Model {path}")]
+        teachers = [_on_views(models.load_model(path), data, shape, f"Model {path}")]
     elif settings and settings.teachers:
         teachers, notes = _own_teachers(settings, run, data, shape)
     logits, labels = evaluation.predict(network, batches())
@@ -65,11 +68,15 @@ def evaluate(file_or_run, runs_dir="runs", dataset=None, data_dir=None, teacher=
     return result, notes
 
 
+def _on_views(model, data, shape, what):
+    return sizes.on_images(models.fitted(model, data, shape, what), shape)
+
+
 def _own_teachers(settings, run, data, shape):
     """The models of a run's teachers, and a note where one was not found or does not fit."""
     try:
         found = find_teachers(settings, run, data)
         named = [(teacher.load(), f"Teacher {teacher.label}") for teacher in found]
-        return [models.fitted(model, data, shape, name) for model, name in named], []
+        return [_on_views(model, data, shape, name) for model, name in named], []
     except ValueError as error:
         return [], [f"no agreement with the run's teacher: {error}. Name one with --teacher"]

@@ -6,6 +6,7 @@ import pathlib
 
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
+from keras_logitkd.networks import sizes
 from keras_logitkd.runs.directory.run_directory import RunDirectory, locate_model
 from keras_logitkd.runs.finished import is_of_other_tests
 from keras_logitkd.runs.inputs import models, teachers
@@ -38,8 +39,13 @@ class FinishedRun:
         return RunData(self.settings, self.dataset)
 
     def load_network(self):
-        """Loads the trained network anew. Raises ValueError where its file is not there."""
-        return models.load_model(self.directory.model_file(self.settings.kind))
+        """Loads the trained network anew, on the views' images.
+
+        Raises ValueError where its file is not there.
+        """
+        network = models.load_model(self.directory.model_file(self.settings.kind))
+        views = self.settings.recipe.augmentation.output_shape(self.dataset.image_shape)
+        return sizes.on_images(network, views)
 
     def rows(self):
         """Returns metrics.csv: a dict of numbers for each epoch, nan where its stage has none."""

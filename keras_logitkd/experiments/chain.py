@@ -3,8 +3,8 @@
 import dataclasses
 
 from keras_logitkd.experiments.sweep import Entry
-from keras_logitkd.features.objective import HARD
-from keras_logitkd.runs.inputs.teachers import is_file
+from keras_logitkd.features.objective import HARD, of_column
+from keras_logitkd.model_specs import is_spec
 from keras_logitkd.runs.spec.cell import Cell
 
 
@@ -12,7 +12,7 @@ from keras_logitkd.runs.spec.cell import Cell
 class Link:
     """A network of a chain and how it is made."""
 
-    model: str  # zoo name; for the first link also .keras files or several, separated by commas
+    model: str  # specification; for the first link also several, separated by commas
     loss: str | None = None  # text of an objective; None for the first link
 
 
@@ -24,20 +24,28 @@ def parse_links(texts):
     """
     if len(texts) < 2:
         raise ValueError(f"A chain must have at least two networks. Received: {' '.join(texts)}")
-    if ":" in texts[0] and not is_file(texts[0]):
+    if ":" in texts[0] and not all(map(is_spec, texts[0].split(","))):
         raise ValueError(
             f"The first network of a chain is the teacher and has no loss. Received: {texts[0]}"
         )
     links = [Link(texts[0])]
     for text in texts[1:]:
-        model, colon, loss = text.partition(":")
-        if not (model and colon and loss):
+        model, loss = _model_and_loss(text)
+        if not (model and loss):
             raise ValueError(
                 "Every network after the first must be MODEL:LOSS, such as wrn-16-2:mse or "
                 f"wrn-16-4:kl:3. Received: {text}"
             )
         links.append(Link(model, loss))
     return links
+
+
+def _model_and_loss(text):
+    """The parts of a link, both of which may have colons; the loss is "" where there is none."""
+    places = [place for place, letter in enumerate(text) if letter == ":"]
+    splits = [(text[:place], text[place + 1 :]) for place in places]
+    splits = [each for each in splits if is_spec(each[0])] or splits[:1] or [(text, "")]
+    return next((each for each in splits if of_column(each[1]) is not None), splits[0])
 
 
 def chain_entries(first, links, seeds, views=None):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_logitkd import zoo
+from keras_logitkd import model_specs
 from keras_logitkd.runs.inputs.teachers import is_file
 from keras_logitkd.runs.spec.cell import Cell, cell_of
 from keras_logitkd.runs.spec.recipes import Recipe
@@ -123,5 +123,4 @@ SETUPS = {"smoke": SMOKE, "small": SMALL, "paper": PAPER}
 def check_models(setup):
     """Raises ValueError where a setup names a model that the zoo does not have."""
     for name in (setup.teacher, *setup.students, setup.medium, *setup.ensemble):
-        if not is_file(name):
-            zoo.parse_name(name)
+        model_specs.parse(name)

@@ -20,18 +20,19 @@ def described(file, network, settings, dataset, origin=None):
         origin: the `Origin`. Defaults to None: not known.
     """
     augmentation = settings.recipe.augmentation
-    crop = tuple(augmentation.output_shape(dataset.image_shape))[:2]
+    *crop, channels = augmentation.output_shape(dataset.image_shape)
     side = augmentation.fields["resized_crop"]
-    shape = tuple(network.inputs[0].shape[1:])
+    *own, depth = network.inputs[0].shape[1:]
+    own = tuple(crop if None in own else own)  # one that takes any size saw the views
     return ModelDescription(
         format=description.FORMAT,
         file=file.name,
         fingerprint=hashing.model_fingerprint(file),
-        input_shape=shape,
+        input_shape=(*own, depth),
         dtype="uint8",
         pixel_range=(0, _HIGHEST.get(dataset.name, 255)),
-        colours=description.COLOURS[shape[-1]],
-        preparation=Preparation(None if side is None else short_side_of(side), crop, shape[:2]),
+        colours=description.COLOURS[channels][0],
+        preparation=Preparation(None if side is None else short_side_of(side), tuple(crop), own),
         output=description.SOFTMAX,
         class_names=tuple(dataset.class_names),
         made_by=origin,

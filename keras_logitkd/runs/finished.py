@@ -2,6 +2,7 @@
 
 import logging
 
+from keras_logitkd.networks import sizes
 from keras_logitkd.runs.final_numbers import numbers_on_test
 from keras_logitkd.runs.inputs.models import load_model
 from keras_logitkd.runs.inputs.run_data import RunData
@@ -60,8 +61,11 @@ def measure_again(job, result):
         ValueError: If the saved network cannot be loaded.
         FloatingPointError: If its logits are not finite.
     """
-    data = RunData(job.settings, job.workspace.dataset)
+    dataset = job.workspace.dataset
+    data = RunData(job.settings, dataset)
+    views = job.settings.recipe.augmentation.output_shape(dataset.image_shape)
     network = load_model(job.directory.model_file(job.settings.kind))
+    network = sizes.on_images(network, views)
     logits, missing = None, []
     if all(teacher.is_file or teacher.result() is not None for teacher in job.teachers):
         if job.teachers:

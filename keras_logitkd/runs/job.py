@@ -10,6 +10,8 @@ import keras
 
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
+from keras_logitkd.networks import sizes
+from keras_logitkd.networks.freezing import Trainability
 from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
@@ -163,9 +165,14 @@ class Training:
         self.data = RunData(self.settings, workspace.dataset)
         self.network = self.devices.place(
             lambda: build_network(
-                self.settings.model, workspace.dataset, self.recipe, self.settings.seed
+                self.settings.model,
+                workspace.dataset,
+                self.recipe,
+                self.settings.seed,
+                self.settings.size,
             )
         )
+        self.trainability = Trainability(self.network)
         self.logits = None
         if job.teachers:
             self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
@@ -183,13 +190,13 @@ class Training:
         file = self.directory.model_file(self.settings.kind)
         network = self.devices.single(self.network)
         with replacing(file) as partial:
-            to_stock(network).save(partial)
+            to_stock(sizes.own(network)).save(partial)
         result = final_numbers(network, self.data, self.logits, self.checkpointer) | {
             "seconds": round(seconds, 2),
             "model_file": file.name,
             "versions": installed_versions(),
         }
-        describe(self.job, file, network, result["versions"])
+        describe(self.job, file, sizes.own(network), result["versions"])
         if self.devices.task:
             result["worker_digests"] = self.digests
         self.events.finish(result)
@@ -212,6 +219,7 @@ class Training:
             if stage.start(position) is not None:
                 whole.enter(stage)
                 self._train_stage(whole, position, epochs if stage.is_main else stage.recipe.epochs)
+        self.trainability.restore()
         seconds = self.checkpointer.seconds_before + time.monotonic() - started
         if self.devices.task:
             self.digests = self.devices.digests(self.network)
@@ -259,6 +267,7 @@ class Training:
         """The stage's compiled distiller, its optimizer built."""
         online = self.logits is not None and store is None
         teachers = self.logits.models if online else None
+        self.trainability.restrict(stage.head_only, not self.recipe.freeze_batch_norm)
         with self.devices.scope():
             distiller = Distiller.for_stage(stage.stage, teachers, self.network)
             accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_logitkd.data import catalog, folder
 from keras_logitkd.data.views.resized_crop import resize
-from keras_logitkd.networks import two_classes
+from keras_logitkd.networks import sizes, two_classes
 from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.describe import described
 from keras_logitkd.runs.directory import description as descriptions
@@ -31,7 +31,8 @@ def open_model(file_or_run, runs_dir="runs"):
         runs_dir: where runs of that name are. Defaults to "runs".
 
     Returns:
-        (network, description): a `keras.Model` from raw pixels to logits and a `ModelDescription`.
+        (network, description): a `keras.Model` from pictures as `prepare` returns them to logits,
+        and a `ModelDescription`.
 
     Raises:
         ValueError: If there is no such model, its description does not fit it, or the data of a run
@@ -45,13 +46,18 @@ def open_model(file_or_run, runs_dir="runs"):
         description = _by_its_run(file, network, run) if run else _by_itself(file, network)
     outputs, classes = network.outputs[0].shape[-1], len(description.class_names)
     if (outputs, classes) == (1, 2):
-        return two_classes.with_two_logits(network), description
-    if outputs != classes:
+        network = two_classes.with_two_logits(network)
+    elif outputs != classes:
         raise ValueError(
             f"{file} must return {classes} logits, one for each of its classes. "
             f"Received: a model with {outputs} outputs"
         )
-    return network, description
+    shape = (*description.preparation.crop, _channels(description))
+    return sizes.on_images(network, shape), description
+
+
+def _channels(description):
+    return 1 if description.colours == "grey" else 3
 
 
 def _by_its_run(file, network, run):
@@ -80,7 +86,7 @@ def _by_itself(file, network):
         input_shape=shape,
         dtype="uint8",
         pixel_range=(0, 255),
-        colours=descriptions.COLOURS[shape[-1]],
+        colours=descriptions.COLOURS[shape[-1]][0],
         preparation=Preparation(None, shape[:2], shape[:2]),
         output=descriptions.SOFTMAX,
         class_names=tuple(map(str, range(max(2, network.outputs[0].shape[-1])))),
@@ -117,14 +123,14 @@ def _is_picture(file, parts):
 
 
 def prepare(pixels, description):
-    """Returns a picture as a network takes it.
+    """Returns a picture's crop, which `open_model`'s network resizes for itself.
 
     Args:
         pixels: uint8 array of shape (height, width, channels), values 0 to 255.
         description: the `ModelDescription` of the network.
 
     Returns:
-        Array of the shape `description.input_shape`, of pixel values in its range.
+        Array of the crop's height and width, of pixel values in the range of the description.
     """
     preparation, sides = description.preparation, np.array(pixels.shape[:2])
     crop = np.array(preparation.crop)
@@ -136,7 +142,7 @@ def prepare(pixels, description):
     # As evaluations compute it, to the bit: the product before the quotient.
     image = _in_size(pixels, np.maximum(np.rint(sides * wanted / given).astype(int), crop))
     (top, left), (height, width) = (np.array(image.shape[:2]) - crop) // 2, crop
-    image = _in_size(image[top : top + height, left : left + width], preparation.size)
+    image = image[top : top + height, left : left + width]
     low, high = description.pixel_range
     return image if (low, high) == (0, 255) else low + image * ((high - low) / 255)
 
@@ -172,6 +178,6 @@ def predict(network, description, files):
 
 def _read(file, description):
     try:
-        return prepare(folder.decode(file, description.input_shape[-1]), description)
+        return prepare(folder.decode(file, _channels(description)), description)
     except DataError as error:
         return error

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Callable
 
-from keras_logitkd import zoo
+from keras_logitkd import model_specs
 from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.runs.directory.earlier import directory_of
@@ -18,9 +18,7 @@ from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
-from keras_logitkd.runs.spec.settings import RunSettings
-
-_BY_PATH = ("npz", "folder", "csv")  # kinds of datasets that are named by where they are
+from keras_logitkd.runs.spec.settings import RunSettings, fingerprints_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +51,11 @@ class Workspace:
         progress: function from a run's label and its number of training examples to a Keras
             callback; the chief of several machines calls it. Defaults to None: silence.
         devices: the `Devices` that runs are trained on. Defaults to one.
+        student_size, teacher_size: sides in pixels of the images of students and of teachers by
+            name. Default to None: those of the views.
+        fine_tuning: the `Recipe` of networks that come with weights. Defaults to None: `recipe`.
+        preset: name of a change to the recipes of teachers by name, see `recipes.PRESETS`. Defaults
+            to `"standard"`: none.
     """
 
     dataset: Dataset
@@ -66,6 +69,10 @@ class Workspace:
     checkpoint_steps: int | None = None
     progress: Callable | None = None
     devices: Devices = ONE_DEVICE
+    student_size: int | None = None
+    teacher_size: int | None = None
+    fine_tuning: Recipe | None = None
+    preset: str = "standard"
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -83,18 +90,24 @@ class Workspace:
             "resume": self.resume,
             "checkpoint_steps": self.checkpoint_steps,
             "devices": [self.devices.spec, self.devices.sync_batch_norm],
+            "student_size": self.student_size,
+            "teacher_size": self.teacher_size,
+            "fine_tuning": self.fine_tuning and self.fine_tuning.to_config(),
+            "preset": self.preset,
         }
 
     @classmethod
     def from_config(cls, config):
         """Opens the workspace that `to_config` described."""
         cache, devices = config["cache"], open_devices(*config["devices"])
+        tuned = config["fine_tuning"]
         return cls(
             **{
                 **config,
                 "devices": devices,
                 "dataset": catalog.load(config["dataset"], config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
+                "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
             }
         )
@@ -118,22 +131,23 @@ class Workspace:
         """Returns the `Job` of a cell, nothing of it done. Arguments are those of `run`."""
         teachers = self.teachers(cell)
         settings = self.settings(cell, teachers)
-        if name is None:
-            directory = directory_of(self.runs_dir, settings)
-        else:
-            directory = RunDirectory(self.runs_dir, name)
-        return Job(settings, self, directory, teachers)
+        return Job(settings, self, directory_of(self.runs_dir, settings, name), teachers)
 
     def train(self, model, name=None):
-        """Trains a zoo model on hard labels. Arguments, result and errors are those of `run`."""
-        return self.run(Cell(model, seed=self.seed, views=self.views), name)
+        """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
+        return self.run(self.labelled(model), name)
+
+    def labelled(self, model):
+        """Returns the `Cell` that `train` runs."""
+        return Cell(model, seed=self.seed, views=self.views, size=self.student_size)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
         """Returns the `Run` of a student; a teacher by name is trained first where it is not yet.
 
         Args:
-            student: zoo name.
-            teacher: zoo names and .keras files, separated by commas. Defaults to the recipe's.
+            student: specification of the network, see `model_specs`.
+            teacher: specifications, separated by commas; a .keras file teaches as it is. Defaults
+                to the recipe's.
             loss: text of an `Objective`. Defaults to `"mse"`.
             alpha: weight of the distillation loss. Defaults to 1.
             name: of the run directory. Defaults to one made from the settings.
@@ -147,7 +161,8 @@ class Workspace:
     def distillation(self, student, teacher=None, loss="mse", alpha=1.0, teacher_epochs=None):
         """Returns the `Cell` that `distill` runs. Arguments and errors are those of `distill`."""
         teachers = self.teachers_named(teacher, teacher_epochs)
-        return Cell(student, teachers, loss, alpha, self.seed, views=self.views)
+        fields = {"seed": self.seed, "views": self.views, "size": self.student_size}
+        return Cell(student, teachers, loss, alpha, **fields)
 
     def store_logits(self, teacher=None, teacher_epochs=None):
         """Computes all logits that a distillation with this recipe reads, where they are missing.
@@ -175,54 +190,68 @@ class Workspace:
         """Returns the cells and files that are named, a tuple as the `teachers` of a `Cell`.
 
         Args:
-            spec: zoo names and .keras files, separated by commas. Defaults to the recipe's teacher.
+            spec: specifications, separated by commas. Defaults to the recipe's teacher.
             epochs: of a teacher by name. Defaults to its recipe's.
 
         Raises:
             ValueError: If a name is neither a model nor a file.
         """
-        named, recipe = [], teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs)
-        for part in (spec or self.recipe.teacher).split(","):
-            part = part.strip()
-            if not teachers_by_name.is_file(part):
-                zoo.parse_name(part)
-                part = Cell(part, recipe=recipe)
-            named.append(part)
-        return tuple(named)
+        parts = [part.strip() for part in (spec or self.recipe.teacher).split(",")]
+        return tuple(
+            part if teachers_by_name.is_file(part) else self._teacher_cell(part, epochs)
+            for part in parts
+        )
+
+    def _teacher_cell(self, model, epochs):
+        """The cell of a teacher by name, trained on its own size of images."""
+        is_pretrained = model_specs.is_pretrained(model)
+        usual = {"pretrained": is_pretrained, "preset": self.preset}
+        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, **usual)
+        size = self.teacher_size
+        if size is not None and recipe.resized_crop is not None:
+            recipe, size = recipe.replace(resized_crop=size), None
+        return Cell(model, recipe=recipe, size=size)
 
     def teachers(self, cell):
         """Returns the `Teacher`s of a cell, none of them trained or loaded by this."""
-        return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
+        recipe = self.recipe_of(cell)
+        return tuple(self._teacher(member, recipe) for member in cell.teachers)
+
+    def recipe_of(self, cell):
+        """Returns the `Recipe` of a cell: its own, or that for networks such as its network."""
+        return cell.recipe or self.recipe_of_model(cell.model)
+
+    def recipe_of_model(self, model):
+        """Returns the `Recipe` for a network by its specification, or for None."""
+        if model is None or self.fine_tuning is None or not model_specs.is_pretrained(model):
+            return self.recipe
+        return self.fine_tuning
 
     def settings(self, cell, teachers=()):
         """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
         shared = {field.name: getattr(cell, field.name) for field in dataclasses.fields(Cell)}
         told = {
-            "recipe": cell.recipe or self.recipe,
+            "recipe": self.recipe_of(cell),
             "teachers": tuple(teacher.identity for teacher in teachers),
             "alpha": cell.alpha if teachers else 0.0,
         }
         return RunSettings(
             **{**shared, **told},
             dataset=_absolute(self.dataset.name),
-            fingerprint=self.dataset.fingerprint(),
-            train_fingerprint=self.dataset.train_fingerprint() if self._is_by_path else None,
+            **fingerprints_of(self.dataset),
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
             teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,
+            model_fingerprint=cell.model and model_specs.parse(cell.model).fingerprint(),
             batch_norm_parts=self.devices.batch_norm_parts,
             devices=self.devices.label,
         )
-
-    @property
-    def _is_by_path(self):
-        return self.dataset.name.partition(":")[0] in _BY_PATH
 
     def _teacher(self, member, student_recipe):
         if isinstance(member, Cell):
             job = self.job(member)
             train = functools.partial(job.run, wait=True)
-            return teachers_by_name.from_run(job.settings, job.directory, train)
+            return teachers_by_name.from_run(job.settings, job.directory, train, job)
         shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
@@ -231,10 +260,12 @@ def _absolute(spec):
     """A dataset's specification that means the same from every working directory."""
     kind, _, path = spec.partition(":")
     path = os.path.abspath(os.path.expanduser(path))
-    return f"{kind}:{path}" if kind in _BY_PATH else spec
+    return f"{kind}:{path}" if kind in ("npz", "folder") else spec
 
 
-def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
+def open_workspace(
+    dataset, runs_dir, data_dir=None, recipe_fields=None, preset="standard", **fields
+):
     """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
     Args:
@@ -242,11 +273,25 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         runs_dir: where the run directories are.
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
         recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        preset: name of a change to all recipes before that, see `recipes.PRESETS`. Defaults to
+            `"standard"`: none.
         **fields: other fields of the `Workspace`.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data = catalog.load(dataset, data_dir)
-    recipe = recipe_for(dataset, data.image_shape).replace(**(recipe_fields or {}))
-    return Workspace(data, recipe, runs_dir, data_dir=data_dir, **fields)
+    data, given = catalog.load(dataset, data_dir), recipe_fields or {}
+    sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
+    recipe, fine_tuning = (
+        _seen_at(sizes, recipe_for(data, pretrained, preset).replace(**given), given)
+        for pretrained in (False, True)
+    )
+    own = {"data_dir": data_dir, "fine_tuning": fine_tuning, "preset": preset}
+    return Workspace(data, recipe, runs_dir, **own, **fields)
+
+
+def _seen_at(sizes, recipe, given):
+    """A recipe with views of the largest size that a network has, unless their size is given."""
+    if recipe.resized_crop is None or given.get("resized_crop") is not None:
+        return recipe
+    return recipe.replace(resized_crop=max(size or recipe.resized_crop for size in sizes))

@@ -2,10 +2,9 @@
 
 import dataclasses
 import operator
-import os
 
+from keras_logitkd import model_specs
 from keras_logitkd.runs.final_numbers import installed_versions
-from keras_logitkd.runs.inputs import teachers
 from keras_logitkd.storage.atomic import read_json
 from keras_logitkd.tuning.tuner import OBJECTIVE, OBJECTIVES
 
@@ -127,8 +126,7 @@ def number(value):
 
 
 def _absolute(part):
-    part = part.strip()
-    return os.path.abspath(part) if teachers.is_file(part) else part
+    return model_specs.parse(part).text
 
 
 def _rounded(seconds):

@@ -9,7 +9,7 @@ import logging
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
-from keras_logitkd.runs.spec.settings import differing_settings, records_of
+from keras_logitkd.runs.spec.settings import differing_settings, identity_of
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
@@ -92,8 +92,9 @@ class Search:
         return before if there.is_file() else own
 
     def _name_of(self, config):
-        records = records_of(config) - {"devices"}  # these were in the names from the first
-        identity = {**config, **dict.fromkeys(records & {*config})}
+        identity = identity_of(config)
+        if "devices" in config:  # these were in the names of searches from the first
+            identity["devices"] = config["devices"]
         return f"tune-{self.method}-{self.settings.model}-{hashing.of_json(identity)[:8]}"
 
     def start(self):

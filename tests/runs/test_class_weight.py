@@ -81,7 +81,7 @@ def test_a_teacher_by_name_has_the_weights_of_its_student(tiny, settings):
 def test_weights_of_other_classes_are_refused_before_anything_is_trained(tiny, settings, tmp_path):
     recipe = settings.recipe.replace(class_weight='{"cat": 2.0}')
     workspace = Workspace(tiny, recipe, tmp_path)
-    cells = [Cell("wrn-10-1").settled(recipe)]
+    cells = [Cell("wrn-10-1").settled(workspace.recipe_of)]
     with pytest.raises(ValueError, match="must name classes of the data.*'cat'"):
         checks.check_cells(cells, workspace)
     with pytest.raises(ValueError, match="must name classes of the data.*'cat'"):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from keras_logitkd.data import pipeline
+from keras_logitkd.networks import sizes
 from keras_logitkd.runs import evaluation, prediction
 from keras_logitkd.runs.directory import description as descriptions
 from keras_logitkd.runs.inputs.models import load_model
@@ -101,14 +102,30 @@ def test_pixels_are_scaled_to_the_range_of_the_data(finished):
     np.testing.assert_array_equal(prediction.prepare(pixels, description), np.full((16, 16, 3), 16))
 
 
-def test_crop_is_resized_to_the_size_of_the_network(finished):
+def test_a_network_of_another_size_gets_the_views_in_its_own(finished, photos):
+    workspace = dataclasses.replace(finished[0], student_size=8)
+    run = workspace.train("wrn-10-1", name="small")
+    network, found = prediction.open_model("small", workspace.runs_dir)
+    assert (found.input_shape, found.preparation.size) == ((8, 8, 3), (8, 8))
+    assert (found.preparation.short_side, found.preparation.crop) == (18, (16, 16))
+    files = prediction.pictures_in([photos / "test"])
+    said = np.stack([said for _, said in prediction.predict(network, found, files)])
+    labels = workspace.dataset.test.labels
+    assert np.mean(said.argmax(-1) == labels) == pytest.approx(run.result["test_accuracy"])
+    loss = -np.mean(np.log(said[np.arange(len(labels)), labels]))
+    assert loss == pytest.approx(run.result["test_loss"], rel=1e-5)
+
+
+def test_grey_pictures_are_repeated_for_a_network_of_colours(finished, photos):
+    network = load_model(finished[1].directory.path / "model.keras")
     description = descriptions.read_description(finished[1].directory.path)
-    smaller = dataclasses.replace(description.preparation, size=(8, 8))
-    smaller = dataclasses.replace(description, input_shape=(8, 8, 3), preparation=smaller)
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    once = prediction.prepare(pixels, description)
-    expected = np.asarray(Image.fromarray(once).resize((8, 8), Image.Resampling.BILINEAR))
-    np.testing.assert_allclose(prediction.prepare(pixels, smaller), expected, atol=1)
+    grey = dataclasses.replace(description, colours="grey")
+    file = photos / "test" / "cat" / "0.png"
+    wrapped = sizes.on_images(network, (16, 16, 1))
+    ((_, said),) = prediction.predict(wrapped, grey, [file])
+    pixels = prediction.prepare(np.asarray(Image.open(file).convert("L"))[..., None], grey)
+    logits = network.predict(np.repeat(pixels, 3, axis=-1)[None], verbose=0)
+    np.testing.assert_allclose(said, evaluation.softmax(logits)[0], rtol=1e-5)
 
 
 def test_a_run_without_a_description_is_described_by_its_data(finished, photos, tmp_path):

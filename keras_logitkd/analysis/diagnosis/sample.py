@@ -110,7 +110,7 @@ class Sample:
         """Returns the student with its initial weights."""
         settings = self.run.settings
         return models.build_network(
-            settings.model, self.run.dataset, settings.recipe, settings.seed
+            settings.model, self.run.dataset, settings.recipe, settings.seed, settings.size
         )
 
     def draw(self, indices):

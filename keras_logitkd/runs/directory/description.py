@@ -10,7 +10,7 @@ from keras_logitkd.storage.schema import Described
 
 NAME = "model.json"
 FORMAT = 1  # a reader refuses later ones
-COLOURS = {1: "grey", 3: "RGB"}
+COLOURS = {1: ("grey",), 3: ("RGB", "grey")}  # by the channels of the network
 SOFTMAX = "softmax logits"
 _HINT = "Remove it to use the model without it"
 
@@ -19,7 +19,8 @@ _HINT = "Remove it to use the model without it"
 class Preparation(Described):
     """How a picture of another size becomes an image for the network: as the evaluation does it.
 
-    Resizing is bilinear with antialiasing (`tf.image.resize`), and rounded to whole pixel values.
+    Resizing is bilinear with antialiasing (`tf.image.resize`). The crop is rounded to whole pixel
+    values; what it is resized to is not.
 
     Args:
         short_side: the picture is resized, its ratio kept, until its short side has so many pixels.
@@ -63,7 +64,8 @@ class ModelDescription(Described):
         input_shape: (height, width, channels) of an image.
         dtype: of the pixels as the data has them; the network takes them as they are, and floats.
         pixel_range: (lowest, highest) value of a pixel.
-        colours: of the channels: `"RGB"`, in this order, or `"grey"`.
+        colours: of pictures: `"RGB"`, in this order, or `"grey"`, repeated where the network has
+            three channels.
         preparation: a `Preparation`.
         output: kind of the output: `"softmax logits"`, one for each class, of classes that exclude
             each other.
@@ -96,9 +98,10 @@ class ModelDescription(Described):
             raise ValueError(
                 f"`size` must be that of the input, {self.input_shape[:2]}. Received: {size}"
             )
-        if COLOURS.get(self.input_shape[-1]) != self.colours:
+        channels = self.input_shape[-1]
+        if self.colours not in COLOURS.get(channels, ()):
             raise ValueError(
-                f"`colours` must be those of {self.input_shape[-1]} channels: one of {COLOURS}. "
+                f"`colours` must be those of {channels} channels, by channels {COLOURS}. "
                 f"Received: {self.colours!r}"
             )
         if len(self.pixel_range) != 2 or not self.pixel_range[0] < self.pixel_range[1]:

@@ -1,22 +1,26 @@
-"""Networks that take raw pixels: zoo models behind a Normalization layer, and model files."""
+"""Networks of runs: built by their specifications, or loaded, for the images of a dataset."""
 
+import functools
 import math
-import pathlib
-import zipfile
 
-import keras
 import numpy as np
 
-from keras_logitkd import zoo
+from keras_logitkd import model_specs
 from keras_logitkd.data.statistics import channel_statistics
-from keras_logitkd.networks import two_classes
-from keras_logitkd.networks.endings import advice, ending_of
-from keras_logitkd.networks.layers import draw_initial_values
+from keras_logitkd.networks import sizes, two_classes
+from keras_logitkd.networks.model_files import load_model
 from keras_logitkd.networks.outputs import is_graph, returns_tensor
-from keras_logitkd.networks.rescaling import NAME, as_trained
 from keras_logitkd.networks.shapes import compatible
 from keras_logitkd.runs.spec.recipes import UNIT
-from keras_logitkd.storage.unpacking import check_zip
+
+__all__ = [
+    "build_network",
+    "count_parameters",
+    "fitted",
+    "fitting_augmentation",
+    "load_model",
+    "normalization_of",
+]
 
 
 def normalization_of(recipe, dataset):
@@ -37,64 +41,41 @@ def normalization_of(recipe, dataset):
     return tuple(map(float, mean)), tuple(map(float, np.where(std > 0, std, 1.0)))
 
 
-def build_network(name, dataset, recipe, seed):
-    """Builds an untrained network of the zoo for a dataset and a recipe.
+def build_network(model, dataset, recipe, seed, size=None):
+    """Builds the network of a run before it is trained.
 
-    Its initial weights are a pure function of the name and the seed.
+    Its initial weights are a pure function of the specification, what that names, and the seed.
+
+    Args:
+        model: specification of the network, see `model_specs`.
+        dataset: the `Dataset`.
+        recipe: the `Recipe`.
+        seed: of the initial weights.
+        size: side in pixels of the network's own images. Defaults to None: that of the views.
 
     Returns:
-        A functional `keras.Model` from raw pixels (batch, height, width, channels) to logits.
+        A functional `keras.Model` from raw pixels of views (batch, height, width, channels) to
+        logits. Where views have another size than its own images it holds the network, see
+        `sizes.own`.
+
+    Raises:
+        ValueError: If the network cannot be had or does not fit.
     """
-    shape = recipe.augmentation.output_shape(dataset.image_shape)
-    mean, std = normalization_of(recipe, dataset)
-    normalize = keras.layers.Normalization(mean=mean, variance=np.square(std).tolist(), name=NAME)
-    network = zoo.build(
-        name,
-        shape,
+    views = recipe.augmentation.output_shape(dataset.image_shape)
+    request = model_specs.Request(
+        views if size is None else (size, size, views[-1]),
         dataset.num_classes,
-        weight_decay=recipe.weight_decay,
-        input_tensor=normalize(keras.Input(shape, name="pixels")),
+        recipe.weight_decay,
+        seed,
+        functools.partial(normalization_of, recipe, dataset),
     )
-    draw_initial_values(network.layers, seed)
-    return network
+    network = model_specs.parse(model).build(request)
+    return sizes.on_images(fitted(network, dataset, views, model), views)
 
 
 def count_parameters(model):
     """Returns the number of trainable parameters of a model."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
-
-
-def load_model(path):
-    """Loads a .keras file: a `keras.Model` that takes raw pixels and returns logits.
-
-    The network of a run computes the bits that it computed when it was trained, see `rescaling`.
-
-    Raises:
-        ValueError: If there is no such file, it cannot be read, or the model returns no logits.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"A model must be a .keras file. Received: {path}, which does not exist")
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        raise ValueError(f"Cannot load the model file {path}: it is not a .keras (zip) file")
-    try:
-        if zipfile.is_zipfile(path):
-            check_zip(path)
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the zip, HDF5 and JSON readers raise.
-        if "lambda" in str(error).lower():
-            raise ValueError(
-                f"The model file {path} has a Lambda layer: Python code in files is not run. Build "
-                "the model without it and copy the weights"
-            ) from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"Cannot load the model file {path}: {reason}") from error
-    if ending := ending_of(model):
-        raise ValueError(
-            f"A model file must return logits, but {path} ends in a {ending}: "
-            f"{advice(ending, verb='save')}"
-        )
-    return as_trained(model)
 
 
 def fitting_augmentation(augmentation, model):
@@ -109,6 +90,7 @@ def fitted(model, dataset, input_shape, what):
     """Returns a model that fits a dataset: it takes these images and knows these classes.
 
     It is the model; where this has one logit, and the dataset two classes, one with two of them.
+    Images of another size, or grey ones, fit where `sizes.on_images` brings them to the model.
 
     Args:
         model: a `keras.Model` that returns logits.
@@ -122,7 +104,8 @@ def fitted(model, dataset, input_shape, what):
             f"and one of logits out. Received: {type(model).__name__} {model.name!r}"
         )
     takes, gives = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
-    if not compatible(takes, input_shape):
+    on_images = sizes.on_images(model, input_shape)
+    if not compatible(tuple(on_images.inputs[0].shape[1:]), input_shape):
         raise ValueError(
             f"{what} must take images of shape {input_shape} for {dataset.name}. "
             f"Received: a model for {takes}"

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_logitkd.data import pipeline
+from keras_logitkd.networks import sizes
 from keras_logitkd.networks.inference import for_inference
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import evaluation
@@ -46,8 +47,10 @@ class TeacherLogits:
 
     @functools.cached_property
     def models(self):
-        """The teachers' models, trained and loaded."""
-        return [for_inference(teacher.load()) for teacher in self.teachers]
+        """The teachers' models, trained and loaded, on the images of the run's views."""
+        views = self.recipe.augmentation.output_shape(self.data.dataset.image_shape)
+        loaded = (for_inference(teacher.load()) for teacher in self.teachers)
+        return [sizes.on_images(model, views) for model in loaded]
 
     def fill_for(self, epoch, epochs=None):
         """Fills the views of an epoch and of those after it that are read before it ends.

@@ -5,11 +5,14 @@ import re
 from typing import ClassVar
 
 from keras_logitkd.features.objective import alpha_text
+from keras_logitkd.model_specs import name_of
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.schema import from_json, to_json
 
+# Kinds of datasets that are named by where they are.
+_BY_PATH = ("npz", "folder", "csv")
 # Say where things were found; they make no other run.
 _RECORDS = ("data_dir", "teacher", "devices")
 # A setting that says what something is, the settings that are then records, and those that are
@@ -42,6 +45,8 @@ class RunSettings(Cell):
         batch_norm_parts: into how many parts, each normalized by itself, devices cut a batch.
             Defaults to 1: one device, or synchronized batch normalization.
         devices: what it is trained on, for the record. Defaults to None: what there is.
+        model_fingerprint: digest of what `model` names beside this package and Keras: of a file or
+            a function's source. Defaults to None: it names nothing else.
     """
 
     ALWAYS: ClassVar = (
@@ -61,6 +66,7 @@ class RunSettings(Cell):
     data_dir: str | None = None
     batch_norm_parts: int = 1
     devices: str | None = None
+    model_fingerprint: str | None = None
     train_fingerprint: str | None = None
 
     def __post_init__(self):
@@ -98,7 +104,7 @@ class RunSettings(Cell):
         """Returns the run's name where the user gives none: equal settings, equal name."""
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""
-        readable = f"{dataset}-{self.model}-{self.objective}{noise}-s{self.seed}"
+        readable = f"{dataset}-{name_of(self.model)}-{self.objective}{noise}-s{self.seed}"
         safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
         return f"{safe}-{self.digest()}"
 
@@ -109,19 +115,25 @@ class RunSettings(Cell):
         return hashing.of_json(identity_of(config))[:8]
 
 
+def fingerprints_of(dataset):
+    """Returns the settings that say what is in a `Dataset`, a dict."""
+    is_by_path = dataset.name.partition(":")[0] in _BY_PATH
+    return {
+        "fingerprint": dataset.fingerprint(),
+        "train_fingerprint": dataset.train_fingerprint() if is_by_path else None,
+    }
+
+
 def identity_of(config):
     """Returns what of a config makes another run, or search: the config without its records."""
-    records = records_of(config)
+    records = _records_of(config)
     emptied = {name: None for name in config if name in records & {*RunSettings.ALWAYS}}
-    return {name: value for name, value in config.items() if name not in records} | emptied
+    known = {name: value for name, value in config.items() if name not in records}
+    return known | emptied | {"model": _model_of(config)}
 
 
-def records_of(*configs):
-    """Returns the names of the settings that are for the record: they make no other run, a set.
-
-    Args:
-        configs: of one run, or of several that are compared.
-    """
+def _records_of(*configs):
+    """Names of the settings that are for the record, in the config of a run or of two compared."""
     records = {*_RECORDS}
     for name, (of_all, of_some) in _BY_CONTENT.items():
         known = [config.get(name) is not None for config in configs]
@@ -131,7 +143,7 @@ def records_of(*configs):
 
 def differing_settings(first, second):
     """Returns the names of the settings in which two configs differ, records apart."""
-    records = records_of(first, second)
+    records = _records_of(first, second)
     ours, theirs = _flat(first), _flat(second)
     names = sorted(set(ours) | set(theirs))
     return [name for name in names if name not in records and ours.get(name) != theirs.get(name)]
@@ -139,4 +151,10 @@ def differing_settings(first, second):
 
 def _flat(config):
     recipe = config.get("recipe") or {}
-    return {**{name: value for name, value in config.items() if name != "recipe"}, **recipe}
+    own = {name: value for name, value in config.items() if name != "recipe"}
+    return {**own, "model": _model_of(config), **recipe}
+
+
+def _model_of(config):
+    """The model of a config, without the place of a file whose content is known."""
+    return name_of(config["model"]) if config.get("model_fingerprint") else config.get("model")

@@ -70,10 +70,8 @@ def test_load_model_refuses_a_truncated_file(tmp_path):
 @pytest.mark.parametrize(
     ("activation", "advice"),
     [
-        ("softmax", r"save keras_logitkd\.strip_activation\(model\)"),
-        ("sigmoid", r"save keras_logitkd\.strip_activation\(model\)"),
-        ("log_softmax", r"save keras_logitkd\.strip_activation\(model\)"),
         ("sparsemax", "a sparsemax has no logits"),
+        ("hard_sigmoid", "a hard_sigmoid has no logits"),
     ],
 )
 def test_load_model_refuses_what_returns_no_logits(tmp_path, activation, advice):
@@ -83,18 +81,35 @@ def test_load_model_refuses_what_returns_no_logits(tmp_path, activation, advice)
         models.load_model(tmp_path / "a.keras")
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "log_softmax"])
+def test_load_model_takes_the_activation_off_and_says_so(tmp_path, caplog, activation):
+    network = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3)])
+    logits = network(np.eye(2))
+    keras.Sequential([network, keras.layers.Activation(activation)]).save(tmp_path / "a.keras")
+    with caplog.at_level("INFO", logger="keras_logitkd"):
+        loaded = models.load_model(tmp_path / "a.keras")
+    np.testing.assert_array_equal(loaded(np.eye(2)), logits)
+    assert f"a.keras ends in a {activation}, which is taken off" in caplog.text
+
+
 @pytest.mark.parametrize(
-    ("shape", "classes", "message"),
+    ("shape", "images", "classes", "message"),
     [
-        ((32, 32, 1), 3, r"must take images of shape \(8, 8, 1\)"),
-        ((8, 8, 3), 3, r"Received: a model for \(8, 8, 3\)"),
-        ((8, 8, 1), 4, "must return 3 logits .* Received: a model with 4 outputs"),
+        ((8, 8, 1), (8, 8, 3), 3, r"must take images of shape \(8, 8, 3\)"),
+        ((8, 8, 2), (8, 8, 1), 3, r"Received: a model for \(8, 8, 2\)"),
+        ((8, 8, 1), (8, 8, 1), 4, "must return 3 logits .* Received: a model with 4 outputs"),
     ],
 )
-def test_what_does_not_fit_is_said(tiny, shape, classes, message):
+def test_what_does_not_fit_is_said(tiny, shape, images, classes, message):
     network = zoo.build("wrn-10-1", shape, classes)
     with pytest.raises(ValueError, match=message):
-        models.fitted(network, tiny, (8, 8, 1), "Teacher x")
+        models.fitted(network, tiny, images, "Teacher x")
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1), (8, 8, 3), (4, 4, 3)])
+def test_other_sizes_and_grey_images_fit(tiny, shape):
+    network = zoo.build("wrn-10-1", shape, 3)
+    assert models.fitted(network, tiny, (8, 8, 1), "Teacher x") is network
 
 
 def test_any_size_fits_where_the_model_takes_it(tiny):
