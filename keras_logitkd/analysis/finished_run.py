@@ -8,7 +8,7 @@ from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.networks import sizes
 from keras_logitkd.runs.directory.run_directory import RunDirectory, locate_model
-from keras_logitkd.runs.finished import is_of_other_tests
+from keras_logitkd.runs.finished import is_measured
 from keras_logitkd.runs.inputs import models, teachers
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.spec.settings import RunSettings
@@ -79,10 +79,10 @@ def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
             f"The data of {settings.dataset} are not those that {directory.name} was trained on"
         )
     result = directory.read_result()
-    if is_of_other_tests(result, dataset):
+    if not is_measured(result, settings, dataset):
         raise ValueError(
             f"The test part of {settings.dataset} is not the one that {directory.name} was "
-            "measured on. Give the run's command again: it measures anew and trains nothing"
+            "measured on with its teachers. Give the run's command again: it measures anew"
         )
     found = find_teachers(settings, directory, dataset)
     return FinishedRun(directory, settings, result, dataset, found)

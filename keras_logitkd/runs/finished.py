@@ -29,18 +29,31 @@ def finished(job):
     if result is None or not directory.model_file(job.settings.kind).is_file():
         return None
     _log.info("%s is finished already", directory.name)
-    if is_of_other_tests(result, job.workspace.dataset):
-        return measure_again(job, result)
-    return result
+    dataset = job.workspace.dataset
+    if is_measured(result, job.settings, dataset):
+        return result
+    # Numbers of a teacher that is gone stay away.
+    is_new = _is_of_other_tests(result, dataset) or _are_there(job.teachers)
+    return measure_again(job, result) if is_new else result
 
 
-def is_of_other_tests(result, dataset):
-    """Whether final numbers are of another test part than a `Dataset` has.
+def is_measured(result, settings, dataset):
+    """Whether final numbers are of the test part that a `Dataset` has, and of the run's teachers.
 
     Those of version 0.1 do not say of which they are: their runs are of one test part only.
     """
-    measured_on = result.get("test_fingerprint")
-    return measured_on is not None and measured_on != dataset.test.fingerprint()
+    if "test_fingerprint" not in result:
+        return True
+    has_teachers = not settings.teachers or "test_agreement" in result
+    return has_teachers and not _is_of_other_tests(result, dataset)
+
+
+def _is_of_other_tests(result, dataset):
+    return result["test_fingerprint"] != dataset.test.fingerprint()
+
+
+def _are_there(teachers):
+    return all(teacher.is_file or teacher.result() is not None for teacher in teachers)
 
 
 def measure_again(job, result):
@@ -67,14 +80,15 @@ def measure_again(job, result):
     network = load_model(job.directory.model_file(job.settings.kind))
     network = sizes.on_images(network, views)
     logits, missing = None, []
-    if all(teacher.is_file or teacher.result() is not None for teacher in job.teachers):
+    if _are_there(job.teachers):
         if job.teachers:
             logits = TeacherLogits(job.teachers, data, job.workspace.cache)
     else:
         missing.append("the teacher's numbers, whose run is gone")
     numbers = numbers_on_test(network, data, logits)
     kept = {name: value for name, value in result.items() if not _is_on_test(name)}
-    if best := kept.get("best_by_validation"):
+    best = kept.get("best_by_validation")
+    if best and _is_of_other_tests(result, dataset):
         best = {name: value for name, value in best.items() if not _is_on_test(name)}
         if best["epoch"] == job.directory.read_metrics()[-1]["epoch"]:
             best["test_accuracy"] = numbers["test_accuracy"]
@@ -82,7 +96,7 @@ def measure_again(job, result):
             missing.append("the test accuracy of the best epoch, whose weights are not kept")
         kept["best_by_validation"] = best
     _log.info(
-        "%s: the test part of its data has changed; its saved network was measured again%s",
+        "%s: its test part or its teachers changed since; its saved network was measured again%s",
         job.directory.name,
         f". Left out: {'; '.join(missing)}" if missing else "",
     )

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.runs import job as jobs
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.inputs.models import load_model
@@ -162,13 +163,22 @@ def test_a_teacher_that_is_gone_is_left_out_and_not_trained_for_its_numbers(
     workspace = open_it(rewritten(tiny_spec, place / "tiny.npz", other_tests), place)
     cell = workspace.distillation("wrn-10-1", "wrn-10-1", "kl:2", 0.5, teacher_epochs=1)
     job = workspace.job(cell)
-    shutil.rmtree(place / "runs" / job.teachers[0].identity)
+    shutil.move(place / "runs" / job.teachers[0].identity, place / "away")
     caplog.set_level("INFO", "keras_logitkd")
     result = job.run()
     assert "test_agreement" not in result
     assert "teacher_test_accuracy" not in result
     assert result["test_fingerprint"] == workspace.dataset.test.fingerprint()
     assert "Left out: the teacher's numbers" in caplog.text
+    assert job.run() == result
+    with pytest.raises(ValueError, match="is not the one that .* measured on with"):
+        open_run(job.directory.path, dataset=workspace.dataset)
+    shutil.move(place / "away", place / "runs" / job.teachers[0].identity)
+    again = job.run()
+    assert 0 <= again["test_agreement"] <= 1
+    assert "teacher_test_accuracy" in again
+    assert again["best_by_validation"] == result["best_by_validation"]
+    assert open_run(job.directory.path, dataset=workspace.dataset).result == again
 
 
 def test_numbers_without_a_test_fingerprint_stand(place, finished, tiny_spec, refusing):
