@@ -1,5 +1,7 @@
 """Final numbers of a classifier, from its logits."""
 
+import collections
+
 import numpy as np
 
 ECE_BINS = 15
@@ -64,9 +66,9 @@ def by_class(logits, labels, class_names):
         average=None,
         zero_division=np.nan,
     )
+    uses = collections.Counter(class_names)
     names = [
-        name if class_names.count(name) == 1 else f"{number} {name}"
-        for number, name in enumerate(class_names)
+        name if uses[name] == 1 else f"{number} {name}" for number, name in enumerate(class_names)
     ]
     return {
         "balanced_accuracy": float(np.mean(shares[counts > 0])),

@@ -1,6 +1,7 @@
 """A finished run: found, refused, or measured again where its test part has changed since."""
 
 import logging
+import os
 
 from keras_logitkd.networks import sizes
 from keras_logitkd.runs.final_numbers import numbers_on_test
@@ -29,12 +30,27 @@ def finished(job):
     if result is None or not directory.model_file(job.settings.kind).is_file():
         return None
     _log.info("%s is finished already", directory.name)
+    _follow_data(directory, previous, job.settings.dataset)
     dataset = job.workspace.dataset
     if is_measured(result, job.settings, dataset):
         return result
     # Numbers of a teacher that is gone stay away.
     is_new = _is_of_other_tests(result, dataset) or _are_there(job.teachers)
     return measure_again(job, result) if is_new else result
+
+
+def _follow_data(directory, config, dataset):
+    """Records where the data are now, for commands on the run, where they are not there any more.
+
+    Args:
+        directory: the `RunDirectory`.
+        config: its config.json, or None.
+        dataset: specification of the data as they were given now.
+    """
+    recorded = config and config.get("dataset")
+    if recorded and recorded != dataset and not os.path.exists(recorded.partition(":")[2]):
+        directory.start({**config, "dataset": dataset})
+        _log.info("%s: its data are recorded as %s now", directory.name, dataset)
 
 
 def is_measured(result, settings, dataset):

@@ -98,6 +98,20 @@ def teacher_accuracy(directory):
     return json.loads(directory.result_file.read_text())["test_accuracy"]
 
 
+def test_a_run_records_where_its_data_went(place, tiny_spec, refusing, caplog):
+    caplog.set_level("INFO", "keras_logitkd")
+    copies = [place / name for name in ("first.npz", "second.npz")]
+    shutil.copy(tiny_spec.removeprefix("npz:"), copies[0])
+    run = distil(open_it(f"npz:{copies[0]}", place))
+    config = run.directory.read_config()
+    assert config["dataset"] == tiny_spec  # which is still there
+    run.directory.start({**config, "dataset": f"npz:{copies[1]}"})
+    distil(open_it(f"npz:{copies[0]}", place))
+    assert run.directory.read_config() == {**config, "dataset": f"npz:{copies[0]}"}
+    assert f"{run.directory.name}: its data are recorded as npz:{copies[0]} now" in caplog.text
+    assert open_run(run.directory.path).result == run.result
+
+
 @pytest.mark.parametrize(
     "change",
     [
