@@ -10,6 +10,7 @@ import keras
 
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
+from keras_logitkd.model_specs import name_of
 from keras_logitkd.networks import sizes
 from keras_logitkd.networks.freezing import Trainability
 from keras_logitkd.networks.layers import to_stock
@@ -182,7 +183,7 @@ class Training:
             self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
         self.progress = []
         if workspace.progress is not None and self.devices.is_chief:
-            label = f"{self.settings.model} {self.settings.objective}"
+            label = f"{name_of(self.settings.model)} {self.settings.objective}"
             self.progress = [workspace.progress(label, len(self.data.train_indices))]
 
     def execute(self):

@@ -6,10 +6,11 @@ import dataclasses
 import io
 import logging
 
+from keras_logitkd.model_specs import name_of
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
-from keras_logitkd.runs.spec.settings import differing_settings, identity_of
+from keras_logitkd.runs.spec.settings import differing_settings, identity_of, safe_name
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
@@ -95,7 +96,8 @@ class Search:
         identity = identity_of(config)
         if "devices" in config:  # these were in the names of searches from the first
             identity["devices"] = config["devices"]
-        return f"tune-{self.method}-{self.settings.model}-{hashing.of_json(identity)[:8]}"
+        model = safe_name(name_of(self.settings.model))
+        return f"tune-{self.method}-{model}-{hashing.of_json(identity)[:8]}"
 
     def start(self):
         """Creates the directory, or finds it.

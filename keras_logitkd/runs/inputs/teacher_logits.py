@@ -42,7 +42,7 @@ class TeacherLogits:
             return None
         views, seed = {"view": self.recipe.augmentation.to_config()}, self.settings.view_seed
         store = self._store(self.data.dataset.train, self.data.train_indices, views, seed)
-        self.cache.check_space(store, map(self._view, range(self.recipe.epochs)))
+        self.cache.check_space(store, map(self._view, range(self._epochs)))
         return store
 
     @functools.cached_property
@@ -60,7 +60,7 @@ class TeacherLogits:
             epochs: how many epochs from this one on. Defaults to as many as the stream runs ahead.
         """
         ahead = 1 - (-pipeline.lookahead() // self.data.steps_per_epoch)
-        end = min(epoch + (ahead if epochs is None else epochs), self.recipe.epochs)
+        end = min(epoch + (ahead if epochs is None else epochs), self._epochs)
         for view in sorted({*map(self._view, range(epoch, end))}):
             self.fill(view)
 
@@ -105,6 +105,11 @@ class TeacherLogits:
         logits = logit_cache.ensure(store, view, batches, lambda: self.models)
         self.seconds += (time.monotonic() - started) * missing
         return logits
+
+    @property
+    def _epochs(self):
+        """Epochs of the longest stage that reads logits; each begins with the first view."""
+        return max(self.recipe.epochs, self.recipe.head_epochs)
 
     def _view(self, epoch):
         return pipeline.view_of(epoch, self.settings.views)

@@ -105,8 +105,7 @@ class RunSettings(Cell):
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""
         readable = f"{dataset}-{name_of(self.model)}-{self.objective}{noise}-s{self.seed}"
-        safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
-        return f"{safe}-{self.digest()}"
+        return f"{safe_name(readable)}-{self.digest()}"
 
     def digest(self):
         """Returns the end of the default name, 8 hex digits of what the run is."""
@@ -139,6 +138,11 @@ def _records_of(*configs):
         known = [config.get(name) is not None for config in configs]
         records |= {*(of_all if all(known) else of_some if any(known) else ())}
     return records
+
+
+def safe_name(text):
+    """Returns a text with an underscore for what the name of a directory should not have."""
+    return re.sub(r"[^A-Za-z0-9.+=-]+", "_", text).lstrip("._+=-")
 
 
 def differing_settings(first, second):
