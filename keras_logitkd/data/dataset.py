@@ -93,6 +93,10 @@ class Dataset:
         """Returns the sha256 (hex) of both splits."""
         return hashing.of(self.train.fingerprint(), self.test.fingerprint())
 
+    def train_fingerprint(self):
+        """Returns the sha256 (hex) of what is trained on and of the names of its classes."""
+        return hashing.of(self.train.fingerprint(), *(f"\n{name}" for name in self.class_names))
+
 
 def split_validation(labels, fraction, seed=0):
     """Splits off a stratified validation part, a pure function of its arguments.
