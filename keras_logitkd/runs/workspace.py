@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Callable
 
 from keras_logitkd import model_specs
-from keras_logitkd.data import catalog
+from keras_logitkd.data import catalog, specs
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.distribution.devices import ONE_DEVICE, Devices, open_devices
@@ -18,6 +19,8 @@ from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
 from keras_logitkd.runs.spec.settings import RunSettings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Workspace:
         `progress` is left out: it belongs to this process.
         """
         return {
-            "dataset": _absolute(self.dataset.name),
+            "dataset": specs.absolute(self.dataset.name),
             "runs_dir": os.path.abspath(self.runs_dir),
             "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
             "recipe": self.recipe.to_config(),
@@ -100,7 +103,7 @@ class Workspace:
             **{
                 **config,
                 "devices": devices,
-                "dataset": catalog.load(config["dataset"], config["data_dir"]),
+                "dataset": catalog.load(config["dataset"], config["data_dir"], checked=True),
                 "recipe": Recipe.from_config(config["recipe"]),
                 "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
@@ -225,7 +228,7 @@ class Workspace:
         }
         return RunSettings(
             **{**shared, **told},
-            dataset=_absolute(self.dataset.name),
+            dataset=specs.absolute(self.dataset.name),
             fingerprint=self.dataset.fingerprint(),
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
             teacher=",".join(teacher.label for teacher in teachers) or None,
@@ -244,13 +247,6 @@ class Workspace:
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
 
-def _absolute(spec):
-    """A dataset's specification that means the same from every working directory."""
-    kind, _, path = spec.partition(":")
-    path = os.path.abspath(os.path.expanduser(path))
-    return f"{kind}:{path}" if kind in ("npz", "folder") else spec
-
-
 def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
     """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
@@ -258,13 +254,15 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         dataset: specification as `catalog.load` takes it.
         runs_dir: where the run directories are.
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
-        recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        recipe_fields: fields that replace the recipe's; None as a value leaves its own. A share
+            for validation is left out, and said to be, where the dataset has such a part.
         **fields: other fields of the `Workspace`.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data, given = catalog.load(dataset, data_dir), recipe_fields or {}
+    data = catalog.load(dataset, data_dir, checked=True)
+    given = _without_share(data, recipe_fields or {})
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
     recipe, fine_tuning = (
         _seen_at(sizes, recipe_for(data, pretrained).replace(**given), given)
@@ -272,6 +270,20 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
     )
     own = {"data_dir": data_dir, "fine_tuning": fine_tuning}
     return Workspace(data, recipe, runs_dir, **own, **fields)
+
+
+def _without_share(dataset, given):
+    """Fields of a recipe without the share for validation where the dataset has its own part."""
+    share = given.get("validation")
+    if dataset.validation is None or share is None:
+        return given
+    _log.warning(
+        "%s has a validation part of %d images of its own: validation=%g is not used.",
+        dataset.name,
+        len(dataset.validation),
+        share,
+    )
+    return {**given, "validation": None}
 
 
 def _seen_at(sizes, recipe, given):

@@ -30,7 +30,7 @@ class RunData:
         self.recipe = settings.recipe
         self.dataset = dataset
         labels = dataset.train.labels
-        self.train_indices, self.validation_indices = self.recipe.split(labels)
+        self.train_indices, self.validation_indices = self.recipe.split(labels, dataset.validation)
         self.noisy = None
         if settings.noise is not None:
             self.noisy = NoisyLabels.draw(

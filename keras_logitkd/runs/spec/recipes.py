@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import ClassVar
 
+import numpy as np
+
 from keras_logitkd.data.dataset import draw_part, split_validation
 from keras_logitkd.data.views import registry
 from keras_logitkd.data.views.augmentation import Augmentation
@@ -50,13 +52,21 @@ class Recipe(Described, base_of(_ROWS)):
         rows = registry.recipe_fields()
         return Augmentation(**{row.name: getattr(self, row.name) for row in rows})
 
-    def split(self, labels):
+    def split(self, labels, given=None):
         """Returns (training indices, validation indices) of a training set's labels.
+
+        Args:
+            labels: integer array of shape (n,).
+            given: the validation indices of a dataset that has its own, in place of the share
+                `validation`. Defaults to None.
 
         Raises:
             ValueError: If there are fewer examples than `examples` asks for.
         """
-        train, validation = split_validation(labels, self.validation)
+        if given is None:
+            train, validation = split_validation(labels, self.validation)
+        else:
+            train, validation = np.setdiff1d(np.arange(len(labels)), given), given
         if self.examples is None:
             return train, validation
         return train[draw_part(labels[train], self.examples)], validation
