@@ -112,8 +112,8 @@ def assemble(found, memory_budget, options, checked=False):
         found: a `Found`.
         memory_budget: bytes; images of one size that fit are held in memory.
         options: the `specs.Options` of its specification.
-        checked: whether every file is decoded first, or was before. Defaults to False: that is
-            done where all are held in memory or unreadable ones are left out.
+        checked: whether all files are decoded first, or were before. Defaults to False: only those
+            of a dataset that is held in memory, or of which unreadable ones are left out.
 
     Returns:
         A `Dataset`.
@@ -134,26 +134,32 @@ def assemble(found, memory_budget, options, checked=False):
     parts = _with_test(found, _readable(found, known))
     _tell(found, parts, len(skipped))
 
-    def split(name, *sources):
-        chosen = [path for source in sources for path in parts.get(source, ((), ()))[0]]
-        labels = np.concatenate([parts[source][1] for source in sources if source in parts])
-        facts = [known[path] for path in chosen]
-        classes = [found.class_names[label] for label in labels]
-        files = FileImages(found.root, chosen, facts, classes, shape, background)
-        return Split(name, labels, HeldFiles(files) if held else files)
-
     validation = None
     if len(own := parts.get("validation", ((), ()))[0]):
         validation = len(parts["train"][0]) + np.arange(len(own))
+
+    def split(name, *sources):
+        files = _files(found, [parts[part] for part in sources if part in parts], known)
+        images = FileImages(found.root, *files[:3], shape, background)
+        return Split(name, files[-1], HeldFiles(images) if held else images)
+
+    splits = split("train", "train", "validation"), split("test", "test")
     return Dataset(
         found.name,
         found.class_names,
         shape,
-        split("train", "train", "validation"),
-        split("test", "test"),
+        *splits,
         validation=validation,
         unreadable=tuple(skipped),
     )
+
+
+def _files(found, parts, known):
+    """Paths, facts, names of classes and labels of several parts, one after another."""
+    paths = [path for part, _ in parts for path in part]
+    labels = np.concatenate([part for _, part in parts])
+    facts = [known[path] for path in paths]
+    return paths, facts, [found.class_names[label] for label in labels], labels
 
 
 def listed(items):

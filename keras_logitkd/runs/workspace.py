@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import logging
 import os
 from collections.abc import Callable
 
@@ -17,10 +16,8 @@ from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
-from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
+from keras_logitkd.runs.spec.recipes import Recipe, recipe_for, without_share
 from keras_logitkd.runs.spec.settings import RunSettings
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,7 +259,7 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         ValueError: If there is no such dataset, or a field is out of range.
     """
     data = catalog.load(dataset, data_dir, checked=True)
-    given = _without_share(data, recipe_fields or {})
+    given = without_share(data, recipe_fields or {})
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
     recipe, fine_tuning = (
         _seen_at(sizes, recipe_for(data, pretrained).replace(**given), given)
@@ -270,20 +267,6 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
     )
     own = {"data_dir": data_dir, "fine_tuning": fine_tuning}
     return Workspace(data, recipe, runs_dir, **own, **fields)
-
-
-def _without_share(dataset, given):
-    """Fields of a recipe without the share for validation where the dataset has its own part."""
-    share = given.get("validation")
-    if dataset.validation is None or share is None:
-        return given
-    _log.warning(
-        "%s has a validation part of %d images of its own: validation=%g is not used.",
-        dataset.name,
-        len(dataset.validation),
-        share,
-    )
-    return {**given, "validation": None}
 
 
 def _seen_at(sizes, recipe, given):

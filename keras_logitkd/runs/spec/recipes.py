@@ -1,6 +1,7 @@
 """Recipes: how a network is trained on a dataset, one row of data each."""
 
 import dataclasses
+import logging
 import math
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.runs.spec import recipe_fields
 from keras_logitkd.storage.fields import base_of, check_fields
 from keras_logitkd.storage.schema import Described
+
+_log = logging.getLogger(__name__)
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
@@ -132,6 +135,26 @@ def recipe_for(dataset, pretrained=False):
     else:
         recipe = fitting.fitted_recipe(dataset, pretrained)
     return fitting.fine_tuned(recipe) if pretrained else recipe
+
+
+def without_share(dataset, fields):
+    """Returns fields of a recipe, without the share for validation where it would do nothing.
+
+    Args:
+        dataset: a `Dataset`; one with a validation part of its own has no use for a share, which
+            is logged.
+        fields: dict of the fields that were asked for.
+    """
+    share = fields.get("validation")
+    if dataset.validation is None or share is None:
+        return fields
+    _log.warning(
+        "%s has a validation part of %d images of its own: validation=%g is not used.",
+        dataset.name,
+        len(dataset.validation),
+        share,
+    )
+    return {**fields, "validation": None}
 
 
 def _base(name):
