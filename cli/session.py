@@ -32,6 +32,7 @@ def workspace_of(given, progress=TrainingProgress, by_several=False):
         given["runs_dir"],
         data_dir=given["data_dir"],
         recipe_fields=options.recipe_fields(given),
+        unlabelled=given.get("unlabelled"),
         seed=given["seed"],
         views=given["views"],
         cache=cache_of(given),

@@ -1,5 +1,6 @@
 """Datasets by their specifications, see `specs`."""
 
+import dataclasses
 import logging
 
 from keras_logitkd.data import specs
@@ -45,3 +46,25 @@ def load(spec, data_dir=None, memory_budget=MEMORY_BUDGET, checked=False):
     from keras_logitkd.data import prepared
 
     return prepared.load_tfds(spec, data_dir, memory_budget)
+
+
+def load_all(spec, unlabelled=None, data_dir=None, memory_budget=MEMORY_BUDGET):
+    """Loads what a training reads, every image file of it decoded first.
+
+    Args:
+        spec, data_dir, memory_budget: as for `load`.
+        unlabelled: specification of images without labels. Defaults to None: there are none.
+
+    Returns:
+        A `Dataset`, with the images without labels in its `unlabelled`.
+
+    Raises:
+        DataError: as `load` and `unlabelled.load_unlabelled`.
+    """
+    dataset = load(spec, data_dir, memory_budget, checked=True)
+    if unlabelled is None:
+        return dataset
+    from keras_logitkd.data.unlabelled import load_unlabelled
+
+    others = load_unlabelled(unlabelled, dataset, memory_budget)
+    return dataclasses.replace(dataset, unlabelled=others)

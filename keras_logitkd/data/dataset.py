@@ -19,7 +19,7 @@ class Split:
     """Labelled images; position i is example i, in every process and every run.
 
     Args:
-        name: "train" or "test".
+        name: "train" or "test", or the specification of images without labels.
         labels: int32 array of shape (n,).
         images: a source of n images, see `keras_logitkd.data.sources`.
     """
@@ -62,6 +62,8 @@ class Dataset:
             dataset has one of its own. Defaults to None: a share is split off.
         unreadable: tuple of (file, reason), of image files that were left out as they cannot be
             read. Defaults to none.
+        unlabelled: a `Split` of images without labels, named by its specification, see
+            `unlabelled`. Defaults to None. It has no part in the fingerprint.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Dataset:
     test: Split
     validation: np.ndarray | None = None
     unreadable: tuple = ()
+    unlabelled: Split | None = None
 
     def __post_init__(self):
         for split in (self.train, self.test):

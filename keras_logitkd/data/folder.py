@@ -115,14 +115,24 @@ def _labelled(class_names, by_name, left_out):
     """The sorted images of class folders, and their classes as int32."""
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
-        files = _files(by_name[class_name], left_out) if class_name in by_name else []
-        images = [file for file in files if decoding.is_image(file)]
-        for file in files:
-            if not decoding.is_image(file):
-                left_out[f"{file.suffix.lower() or 'without an ending'}"] += 1
+        images = images_of(by_name[class_name], left_out) if class_name in by_name else []
         paths += images
         labels += [label] * len(images)
     return paths, np.array(labels, np.int32)
+
+
+def images_of(folder, left_out):
+    """Returns the images in a folder and in those inside it, a sorted list of pathlib.Path.
+
+    Args:
+        folder: pathlib.Path.
+        left_out: Counter of reasons, which gets those of other files.
+    """
+    files = _files(folder, left_out)
+    for file in files:
+        if not decoding.is_image(file):
+            left_out[file.suffix.lower() or "without an ending"] += 1
+    return [file for file in files if decoding.is_image(file)]
 
 
 def _check_filled(name, part, folder, class_names, labels):

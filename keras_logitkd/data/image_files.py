@@ -154,6 +154,37 @@ def assemble(found, memory_budget, options, checked=False):
     )
 
 
+def one_split(found, channels, memory_budget, options):
+    """Makes a split of all that was found, after it was decoded; arguments as for `assemble`.
+
+    Args:
+        found: a `Found` with one part.
+        channels: 1 for grey or 3 for RGB, whatever the images are.
+        memory_budget: bytes; images of one size that fit are held in memory.
+        options: the `specs.Options` of its specification.
+
+    Returns:
+        A `Split` with the name of what was found.
+
+    Raises:
+        DataError: if images are unreadable and not left out, or none is left.
+    """
+    ((part, (paths, labels)),) = found.parts.items()
+    known = dict(zip(paths, file_facts.examine(found.root, paths, True), strict=True))
+    skipped = _skipped(found, known, options)
+    kept = [place for place, path in enumerate(paths) if known[path].problem is None]
+    if not kept:
+        raise DataError(f"{found.name}: none of its {len(paths):,} images can be read.")
+    paths, labels = [paths[place] for place in kept], labels[kept]
+    _tell(found, {part: (paths, labels)}, len(skipped))
+    facts = [known[path] for path in paths]
+    shape = (*_common_shape(facts)[:2], channels)
+    background = decoding.colour(options.background)
+    images = FileImages(found.root, paths, facts, [""] * len(paths), shape, background)
+    held = None not in shape and len(paths) * int(np.prod(shape)) <= memory_budget
+    return Split(found.name, labels, HeldFiles(images) if held else images)
+
+
 def _files(found, parts, known):
     """Paths, facts, names of classes and labels of several parts, one after another."""
     paths = [path for part, _ in parts for path in part]

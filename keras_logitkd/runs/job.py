@@ -6,10 +6,7 @@ import functools
 import logging
 import time
 
-import keras
-
 from keras_logitkd.distiller import Distiller
-from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.networks import sizes
 from keras_logitkd.networks.freezing import Trainability
 from keras_logitkd.networks.layers import to_stock
@@ -21,6 +18,7 @@ from keras_logitkd.runs.final_numbers import final_numbers, installed_versions
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, view_filler
+from keras_logitkd.runs.inputs.unlabelled import check_unlabelled, on_labels
 from keras_logitkd.runs.learning_rate import LearningRateDrops, make_optimizer
 from keras_logitkd.runs.run_stages import WholeRun, run_stages
 from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
@@ -171,6 +169,7 @@ class Training:
         self.checkpointer = self.devices.checkpointer(self.directory, workspace.checkpoint_steps)
         with self.devices.scope():  # the methods' variables
             self.stages = run_stages(self.settings)
+        check_unlabelled(self.settings, self.stages)
         self.data = RunData(self.settings, workspace.dataset)
         self.network = self.devices.place(
             lambda: build_network(
@@ -188,7 +187,7 @@ class Training:
         self.progress = []
         if workspace.progress is not None and self.devices.is_chief:
             label = f"{self.settings.model} {self.settings.objective}"
-            self.progress = [workspace.progress(label, len(self.data.train_indices))]
+            self.progress = [workspace.progress(label, len(self.data.seen_indices))]
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
@@ -277,10 +276,10 @@ class Training:
         self.trainability.restrict(stage.head_only, not self.recipe.freeze_batch_norm)
         with self.devices.scope():
             distiller = Distiller.for_stage(stage.stage, teachers, self.network)
-            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+            hard_loss, accuracy = on_labels(self.settings)
             distiller.compile(
                 make_optimizer(stage.recipe),
-                loss=SmoothedCrossentropy(self.recipe.label_smoothing),
+                loss=hard_loss,
                 metrics=[accuracy] if stage.stage.trains == "all" else [],  # else no logits
             )
             distiller.optimizer.build(distiller.trained_variables)

@@ -14,6 +14,7 @@ from keras_logitkd.runs.inputs import teachers as teachers_by_name
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+from keras_logitkd.runs.inputs.unlabelled import unlabelled_of
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe, recipe_for, without_share
@@ -77,6 +78,7 @@ class Workspace:
         """
         return {
             "dataset": specs.absolute(self.dataset.name),
+            "unlabelled": self.dataset.unlabelled and specs.absolute(self.dataset.unlabelled.name),
             "runs_dir": os.path.abspath(self.runs_dir),
             "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
             "recipe": self.recipe.to_config(),
@@ -95,12 +97,13 @@ class Workspace:
     def from_config(cls, config):
         """Opens the workspace that `to_config` described."""
         cache, devices = config["cache"], open_devices(*config["devices"])
-        tuned = config["fine_tuning"]
+        tuned, unlabelled = config["fine_tuning"], config["unlabelled"]
+        config = {name: value for name, value in config.items() if name != "unlabelled"}
         return cls(
             **{
                 **config,
                 "devices": devices,
-                "dataset": catalog.load(config["dataset"], config["data_dir"], checked=True),
+                "dataset": catalog.load_all(config["dataset"], unlabelled, config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
                 "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
@@ -224,7 +227,7 @@ class Workspace:
             "alpha": cell.alpha if teachers else 0.0,
         }
         return RunSettings(
-            **{**shared, **told},
+            **{**shared, **told, **(unlabelled_of(self.dataset) if teachers else {})},
             dataset=specs.absolute(self.dataset.name),
             fingerprint=self.dataset.fingerprint(),
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
@@ -244,7 +247,7 @@ class Workspace:
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
 
-def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
+def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, unlabelled=None, **fields):
     """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
     Args:
@@ -253,12 +256,14 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
         recipe_fields: fields that replace the recipe's; None as a value leaves its own. A share
             for validation is left out, and said to be, where the dataset has such a part.
+        unlabelled: specification of images without labels, from which networks with teachers learn
+            what these say of them. Defaults to None: there are none.
         **fields: other fields of the `Workspace`.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data = catalog.load(dataset, data_dir, checked=True)
+    data = catalog.load_all(dataset, unlabelled, data_dir)
     given = without_share(data, recipe_fields or {})
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
     recipe, fine_tuning = (

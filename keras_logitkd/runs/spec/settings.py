@@ -12,7 +12,7 @@ from keras_logitkd.storage import hashing
 from keras_logitkd.storage.schema import from_json, to_json
 
 # Say where things were found; they make no other run.
-_RECORDS = ("data_dir", "teacher", "devices")
+_RECORDS = ("data_dir", "teacher", "devices", "unlabelled")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,9 @@ class RunSettings(Cell):
         batch_norm_parts: into how many parts, each normalized by itself, devices cut a batch.
             Defaults to 1: one device, or synchronized batch normalization.
         devices: what it is trained on, for the record. Defaults to None: what there is.
+        unlabelled: dataset of images without labels that are learnt from beside the others, for the
+            record. Defaults to None: there are none.
+        unlabelled_fingerprint: of these images. Defaults to None.
         model_fingerprint: digest of what `model` names beside this package and Keras: of a file or
             a function's source. Defaults to None: it names nothing else.
     """
@@ -57,6 +60,8 @@ class RunSettings(Cell):
     batch_norm_parts: int = 1
     devices: str | None = None
     model_fingerprint: str | None = None
+    unlabelled: str | None = None
+    unlabelled_fingerprint: str | None = None
 
     def __post_init__(self):
         """Judges nothing again: what was trained can be looked at in any version."""
