@@ -1,12 +1,13 @@
 """`logitkd distill`: the main job."""
 
 import dataclasses
+import functools
 
 import click
 from click.core import ParameterSource
 
 from keras_logitkd import features
-from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import config_file, launcher, options, parameters, plans, quiet, tables
 from keras_logitkd.losses import registry
 
 # An option of the command line, and one of a config file that it takes the place of.
@@ -67,6 +68,7 @@ _REPLACES = (
 )
 @options.cache_options
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @config_file.config_option
 @click.pass_context
@@ -80,30 +82,41 @@ def distill(context, **given):
 
     workspace = session.workspace_of(given, by_several=True)
     is_chief = workspace.devices.is_chief
+    count = len(given["seeds"] or [0])
+    if given["dry_run"]:
+        if is_chief:
+            plans.show("distill", workspace.job(_cell(workspace, given), given["name"]), count)
+        return
+    announce = functools.partial(plans.announce, "distill", runs=count) if is_chief else None
     if given["seeds"] is None:
-        runs = _distil(workspace, given, given["name"])
+        runs = _distil(workspace, given, given["name"], announce)
         if is_chief:
             _report(given, *runs)
         return
     pairs = []
     for seed in given["seeds"]:
         name = f"{given['name']}-s{seed}" if given["name"] else None
-        pairs.append(_distil(dataclasses.replace(workspace, seed=seed), given, name))
+        pairs.append(_distil(dataclasses.replace(workspace, seed=seed), given, name, announce))
+        announce = None
     if is_chief:
         seeds.report(given, pairs)
 
 
-def _distil(workspace, given, name):
+def _distil(workspace, given, name, announce):
     """Returns the run, and that on hard labels where it is asked for or else None."""
-    run = workspace.distill(
+    run = workspace.run(_cell(workspace, given), name, announce=announce)
+    return run, workspace.train(given["student"]) if given["baseline"] else None
+
+
+def _cell(workspace, given):
+    """The `Cell` that is asked for."""
+    return workspace.distillation(
         given["student"],
         given["teacher"],
-        loss=_objective(given, workspace.recipe.epochs),
+        loss=_objective(given, workspace.recipe_of_model(given["student"]).epochs),
         alpha=given["alpha"],
-        name=name,
         teacher_epochs=given["teacher_epochs"],
     )
-    return run, workspace.train(given["student"]) if given["baseline"] else None
 
 
 def _let_the_command_line_win(context, given):

@@ -1,8 +1,10 @@
 """`logitkd train`: a network on hard labels."""
 
+import functools
+
 import click
 
-from keras_logitkd.cli import launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import launcher, options, parameters, plans, quiet, tables
 
 
 @click.command()
@@ -11,6 +13,7 @@ from keras_logitkd.cli import launcher, options, parameters, quiet, tables
 )
 @options.count("--size", "Side of the network's images in pixels. [default: the views']")
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @click.pass_context
 def train(context, **given):
@@ -20,8 +23,15 @@ def train(context, **given):
     from keras_logitkd.cli import session
 
     workspace = session.workspace_of(given, by_several=True)
-    run = workspace.train(given["model"], name=given["name"])
-    if not workspace.devices.is_chief:
+    cell = workspace.labelled(given["model"])
+    is_chief = workspace.devices.is_chief
+    if given["dry_run"]:
+        if is_chief:
+            plans.show("train", workspace.job(cell, given["name"]))
+        return
+    announce = functools.partial(plans.announce, "train") if is_chief else None
+    run = workspace.run(cell, given["name"], announce=announce)
+    if not is_chief:
         return
     if given["as_json"]:
         tables.print_json({"run": str(run.directory.path), **run.result})

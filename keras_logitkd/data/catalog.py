@@ -68,3 +68,10 @@ def load_all(spec, unlabelled=None, data_dir=None, memory_budget=MEMORY_BUDGET):
 
     others = load_unlabelled(unlabelled, dataset, memory_budget)
     return dataclasses.replace(dataset, unlabelled=others)
+
+
+def specs_of(dataset):
+    """Returns the specifications that a `Dataset` was loaded by, the same from everywhere: a list
+    of its own and, where it has images without labels, theirs."""
+    parts = [dataset] if dataset.unlabelled is None else [dataset, dataset.unlabelled]
+    return [specs.absolute(part.name) for part in parts]

@@ -18,7 +18,7 @@ from keras_logitkd.runs.final_numbers import final_numbers, installed_versions
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, view_filler
-from keras_logitkd.runs.inputs.unlabelled import check_unlabelled, on_labels
+from keras_logitkd.runs.inputs.unlabelled import on_labels
 from keras_logitkd.runs.learning_rate import LearningRateDrops, make_optimizer
 from keras_logitkd.runs.run_stages import WholeRun, run_stages
 from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
@@ -46,7 +46,7 @@ class Job:
     directory: RunDirectory
     teachers: tuple = ()
 
-    def run(self, wait=False):
+    def run(self, wait=False, announce=None):
         """Trains a network, or reports a finished run of the same settings.
 
         Of several machines, the chief alone writes to the directory, which all must see.
@@ -54,6 +54,8 @@ class Job:
         Args:
             wait: whether to wait for another process that trains this run. Defaults to False: it
                 is an error.
+            announce: called with the job when it is found to be possible, before anything is
+                trained or written; not where it is finished. Defaults to None.
 
         Returns:
             The final numbers, the content of result.json.
@@ -76,6 +78,8 @@ class Job:
                 return result
             devices.from_chief("prepare")
             training = Training(self)  # Refuses before anything is written.
+            if announce is not None:
+                announce(self)
             with self._held(wait):
                 # Another process may have finished it, or begun a run of that name, meanwhile.
                 result = self._finished()
@@ -169,7 +173,6 @@ class Training:
         self.checkpointer = self.devices.checkpointer(self.directory, workspace.checkpoint_steps)
         with self.devices.scope():  # the methods' variables
             self.stages = run_stages(self.settings)
-        check_unlabelled(self.settings, self.stages)
         self.data = RunData(self.settings, workspace.dataset)
         self.network = self.devices.place(
             lambda: build_network(

@@ -54,6 +54,8 @@ class Workspace:
         student_size, teacher_size: sides in pixels of the images of students and of teachers by
             name. Default to None: those of the views.
         fine_tuning: the `Recipe` of networks that come with weights. Defaults to None: `recipe`.
+        preset: name of a change to the recipes of teachers by name, see `recipes.PRESETS`. Defaults
+            to `"standard"`: none.
     """
 
     dataset: Dataset
@@ -70,6 +72,7 @@ class Workspace:
     student_size: int | None = None
     teacher_size: int | None = None
     fine_tuning: Recipe | None = None
+    preset: str = "standard"
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -77,8 +80,7 @@ class Workspace:
         `progress` is left out: it belongs to this process.
         """
         return {
-            "dataset": specs.absolute(self.dataset.name),
-            "unlabelled": self.dataset.unlabelled and specs.absolute(self.dataset.unlabelled.name),
+            "dataset": catalog.specs_of(self.dataset),
             "runs_dir": os.path.abspath(self.runs_dir),
             "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
             "recipe": self.recipe.to_config(),
@@ -91,26 +93,26 @@ class Workspace:
             "student_size": self.student_size,
             "teacher_size": self.teacher_size,
             "fine_tuning": self.fine_tuning and self.fine_tuning.to_config(),
+            "preset": self.preset,
         }
 
     @classmethod
     def from_config(cls, config):
         """Opens the workspace that `to_config` described."""
         cache, devices = config["cache"], open_devices(*config["devices"])
-        tuned, unlabelled = config["fine_tuning"], config["unlabelled"]
-        config = {name: value for name, value in config.items() if name != "unlabelled"}
+        tuned = config["fine_tuning"]
         return cls(
             **{
                 **config,
                 "devices": devices,
-                "dataset": catalog.load_all(config["dataset"], unlabelled, config["data_dir"]),
+                "dataset": catalog.load_all(*config["dataset"], data_dir=config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
                 "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
             }
         )
 
-    def run(self, cell, name=None, wait=False):
+    def run(self, cell, name=None, wait=False, announce=None):
         """Returns the `Run` of a cell: found, or trained after the teachers that are not there yet.
 
         Args:
@@ -118,12 +120,13 @@ class Workspace:
             name: of the run directory. Defaults to one made from the settings.
             wait: whether to wait for another process that trains this run. Defaults to False: it
                 is an error. Teachers are always waited for.
+            announce: as for `Job.run`; not called for teachers. Defaults to None.
 
         Raises:
             ValueError: As `Job.run` and `teachers.from_file` do.
         """
         job = self.job(cell, name)
-        return Run(job.directory, job.run(wait), job.teachers)
+        return Run(job.directory, job.run(wait, announce), job.teachers)
 
     def job(self, cell, name=None):
         """Returns the `Job` of a cell, nothing of it done. Arguments are those of `run`."""
@@ -134,8 +137,11 @@ class Workspace:
 
     def train(self, model, name=None):
         """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
-        cell = Cell(model, seed=self.seed, views=self.views, size=self.student_size)
-        return self.run(cell, name)
+        return self.run(self.labelled(model), name)
+
+    def labelled(self, model):
+        """Returns the `Cell` that `train` runs."""
+        return Cell(model, seed=self.seed, views=self.views, size=self.student_size)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
         """Returns the `Run` of a student; a teacher by name is trained first where it is not yet.
@@ -201,7 +207,8 @@ class Workspace:
     def _teacher_cell(self, model, epochs):
         """The cell of a teacher by name, trained on its own size of images."""
         is_pretrained = model_specs.is_pretrained(model)
-        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, is_pretrained)
+        usual = {"pretrained": is_pretrained, "preset": self.preset}
+        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, **usual)
         size = self.teacher_size
         if size is not None and recipe.resized_crop is not None:
             recipe, size = recipe.replace(resized_crop=size), None
@@ -214,9 +221,13 @@ class Workspace:
 
     def recipe_of(self, cell):
         """Returns the `Recipe` of a cell: its own, or that for networks such as its network."""
-        if cell.recipe is not None or cell.model is None or self.fine_tuning is None:
-            return cell.recipe or self.recipe
-        return self.fine_tuning if model_specs.is_pretrained(cell.model) else self.recipe
+        return cell.recipe or self.recipe_of_model(cell.model)
+
+    def recipe_of_model(self, model):
+        """Returns the `Recipe` for a network by its specification, or for None."""
+        if model is None or self.fine_tuning is None or not model_specs.is_pretrained(model):
+            return self.recipe
+        return self.fine_tuning
 
     def settings(self, cell, teachers=()):
         """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
@@ -242,35 +253,37 @@ class Workspace:
         if isinstance(member, Cell):
             job = self.job(member)
             train = functools.partial(job.run, wait=True)
-            return teachers_by_name.from_run(job.settings, job.directory, train)
+            return teachers_by_name.from_run(job.settings, job.directory, train, job)
         shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
 
-def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, unlabelled=None, **fields):
+def open_workspace(
+    dataset, runs_dir, data_dir=None, recipe_fields=None, preset="standard", **fields
+):
     """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
     Args:
         dataset: specification as `catalog.load` takes it.
         runs_dir: where the run directories are.
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
-        recipe_fields: fields that replace the recipe's; None as a value leaves its own. A share
-            for validation is left out, and said to be, where the dataset has such a part.
-        unlabelled: specification of images without labels, from which networks with teachers learn
-            what these say of them. Defaults to None: there are none.
-        **fields: other fields of the `Workspace`.
+        recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        preset: name of a change to all recipes before that, see `recipes.PRESETS`. Defaults to
+            `"standard"`: none.
+        **fields: other fields of the `Workspace`; with `unlabelled`, the specification of images
+            without labels.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data = catalog.load_all(dataset, unlabelled, data_dir)
+    data = catalog.load_all(dataset, fields.pop("unlabelled", None), data_dir)
     given = without_share(data, recipe_fields or {})
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
     recipe, fine_tuning = (
-        _seen_at(sizes, recipe_for(data, pretrained).replace(**given), given)
+        _seen_at(sizes, recipe_for(data, pretrained, preset).replace(**given), given)
         for pretrained in (False, True)
     )
-    own = {"data_dir": data_dir, "fine_tuning": fine_tuning}
+    own = {"data_dir": data_dir, "fine_tuning": fine_tuning, "preset": preset}
     return Workspace(data, recipe, runs_dir, **own, **fields)
 
 

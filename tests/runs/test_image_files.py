@@ -55,7 +55,7 @@ def test_a_damaged_test_image_is_found_before_anything_is_trained(messy):
         open_workspace("folder:photos", "runs")
     workspace = open_workspace("folder:photos?skip-unreadable", "runs")
     config = workspace.to_config()
-    assert config["dataset"] == f"folder:{root}?skip-unreadable"
+    assert config["dataset"] == [f"folder:{root}?skip-unreadable"]
     assert Workspace.from_config(config).dataset.fingerprint() == workspace.dataset.fingerprint()
 
 

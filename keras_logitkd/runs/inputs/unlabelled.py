@@ -6,6 +6,8 @@ from keras import ops
 
 from keras_logitkd.data import specs
 from keras_logitkd.data.unlabelled import NO_LABEL, joined
+from keras_logitkd.features import Objective
+from keras_logitkd.features import terms as features
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 
 
@@ -60,10 +62,12 @@ def seen_by(settings, dataset, indices):
         indices: integer array of the training examples.
 
     Raises:
-        ValueError: If the images without labels do not go through the views.
+        ValueError: If the images without labels do not go through the views, or a method of the
+            objective needs a label of every image.
     """
     if settings.unlabelled_fingerprint is None or dataset.unlabelled is None:
         return dataset.train, indices
+    _check_methods(settings)
     split = joined(dataset.train, dataset.unlabelled)
     if None in settings.recipe.augmentation.output_shape(split.images.shape):
         raise ValueError(
@@ -74,11 +78,8 @@ def seen_by(settings, dataset, indices):
     return split, np.concatenate([indices, others])
 
 
-def check_unlabelled(settings, stages):
-    """Raises ValueError if a stage of a run has a method that needs a label of every image."""
-    if settings.unlabelled_fingerprint is None:
-        return
-    methods = [method for run in stages for method in run.stage.features]
+def _check_methods(settings):
+    methods = features.get_all(list(Objective.parse(settings.loss).methods))
     names = sorted({method.name for method in methods if method.needs_labels})
     if names:
         raise ValueError(

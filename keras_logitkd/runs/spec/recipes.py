@@ -114,7 +114,22 @@ def has_row(name):
     return _base(name) in RECIPES
 
 
-def recipe_for(dataset, pretrained=False):
+def is_fitted(dataset):
+    """Whether a `Dataset` gets a recipe that is made for its number and size of images."""
+    sides = dataset.image_shape[:2]
+    is_small = None not in sides and max(sides) <= LARGEST_SMALL_SIDE
+    return not has_row(dataset.name) and not is_small
+
+
+def _quick(recipe):
+    return recipe.replace(epochs=max(2, round(recipe.epochs / 4)))
+
+
+# What a preset makes of a recipe, by name.
+PRESETS = {"standard": lambda recipe: recipe, "quick": _quick}
+
+
+def recipe_for(dataset, pretrained=False, preset="standard"):
     """Returns the `Recipe` of a dataset.
 
     Images of one size of up to 64 pixels without a row of their own get `SMALL_IMAGES`; larger and
@@ -124,17 +139,17 @@ def recipe_for(dataset, pretrained=False):
         dataset: a `Dataset`; TFDS configs and versions in its name do not matter.
         pretrained: whether the network comes with weights that were trained before. Defaults to
             False.
+        preset: a name of `PRESETS`. Defaults to `"standard"`: as it is.
     """
     from keras_logitkd.runs.spec import fitting
 
-    sides = dataset.image_shape[:2]
     if has_row(dataset.name):
         recipe = RECIPES[_base(dataset.name)]
-    elif None not in sides and max(sides) <= LARGEST_SMALL_SIDE:
+    elif not is_fitted(dataset):
         recipe = SMALL_IMAGES
     else:
         recipe = fitting.fitted_recipe(dataset, pretrained)
-    return fitting.fine_tuned(recipe) if pretrained else recipe
+    return PRESETS[preset](fitting.fine_tuned(recipe) if pretrained else recipe)
 
 
 def without_share(dataset, fields):
