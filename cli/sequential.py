@@ -11,6 +11,8 @@ from keras_logitkd.cli import options, quiet
     "--teacher-epochs",
     "Epochs of the first teacher. [default: the recipe's, whatever --epochs is]",
 )
+@options.count("--student-size", "Side of the images of the networks after the first.")
+@options.count("--teacher-size", "Side of the first teacher's images. [default: the views']")
 @options.views_option
 @options.data_options
 @options.sweep_options(default_seeds="0")
@@ -29,7 +31,9 @@ def sequential(context, **given):
     links = chain.parse_links(given["links"])
     workspace = sweeps.sweep_workspace(given)
     first = workspace.teachers_named(links[0].model, given["teacher_epochs"])
-    entries = chain.chain_entries(first, links[1:], given["seeds"], given["views"])
+    entries = chain.chain_entries(
+        first, links[1:], given["seeds"], given["views"], given["student_size"]
+    )
     story = table_report.Story(
         title=f"Chain on {given['dataset']}",
         what=f"{' -> '.join(given['links'])}, seeds {', '.join(map(str, given['seeds']))}.",
