@@ -45,7 +45,7 @@ class TeacherLogits:
         if self.cache is None:
             return None
         views, seed = {"view": self.recipe.augmentation.to_config()}, self.settings.view_seed
-        store = self._store(self.data.dataset.train, self.data.train_indices, views, seed)
+        store = self._store(self.data.seen, self.data.seen_indices, views, seed)
         self.cache.check_space(store, map(self._view, range(self._epochs)))
         return store
 
@@ -72,8 +72,8 @@ class TeacherLogits:
         """Fills one view of the training examples, where it is missing or damaged."""
         batches = functools.partial(
             pipeline.view_batches,
-            self.data.dataset.train,
-            self.data.train_indices,
+            self.data.seen,
+            self.data.seen_indices,
             batch_size=EVALUATION_BATCH,
             view=view,
             augmentation=self.recipe.augmentation,
