@@ -2,16 +2,22 @@
 
 import click
 
-from keras_logitkd.cli import launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, run_config, tables
+from keras_logitkd.cli.grouping import TRAINED, Command
 
 
-@click.command()
-@click.option(
-    "--model", required=True, type=parameters.model_name, help=f"A network: {options.model_help}."
+@click.command(cls=Command)
+@options.option(
+    "--model",
+    required=True,
+    type=parameters.model_name,
+    group=TRAINED,
+    help=f"The network: {options.model_help}.",
 )
-@options.count("--size", "Side of the network's images in pixels. [default: the views']")
+@options.count("--size", "Side of its images in pixels. [default: the views']", group=TRAINED)
 @options.workers_option
 @options.run_options
+@config_file.config_option
 @click.pass_context
 def train(context, **given):
     """Train a network on hard labels and save it as model.keras in a run directory."""
@@ -20,7 +26,9 @@ def train(context, **given):
     from keras_logitkd.cli import session
 
     workspace = session.workspace_of(given, by_several=True)
-    run = workspace.train(given["model"], name=given["name"])
+    cell = workspace.training(given["model"])
+    run_config.check(context, workspace, cell)
+    run = workspace.run(cell, given["name"])
     if not workspace.devices.is_chief:
         return
     if given["as_json"]:

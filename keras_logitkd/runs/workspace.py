@@ -126,8 +126,11 @@ class Workspace:
 
     def train(self, model, name=None):
         """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
-        cell = Cell(model, seed=self.seed, views=self.views, size=self.student_size)
-        return self.run(cell, name)
+        return self.run(self.training(model), name)
+
+    def training(self, model):
+        """Returns the `Cell` that `train` runs."""
+        return Cell(model, seed=self.seed, views=self.views, size=self.student_size)
 
     def distill(self, student, teacher=None, loss="mse", alpha=1.0, name=None, teacher_epochs=None):
         """Returns the `Run` of a student; a teacher by name is trained first where it is not yet.

@@ -22,11 +22,11 @@ def _none_or_positive(value):
     return value is None or all(part > 0 for part in value)
 
 
-_DROPS = "When the learning rate drops, as fractions of the epochs."
+_DROPS = "When it drops, as fractions of the epochs."
 _FACTOR = "What a drop multiplies the learning rate by."
-_SMOOTHING = "Weight of the other classes in the labels (Eq. 1)."
-_HELD_OUT = "Fraction of the training set that is held out."
-_EXAMPLES = "Training examples that are used, the same share of each class. [default: all]"
+_SMOOTHING = "Weight of the other classes (Eq. 1)."
+_HELD_OUT = "Share of the training set held out."
+_EXAMPLES = "Train on so many, balanced as all. [default: all]"
 _MEAN = "Mean per channel over 255. [default: measured]"
 _STD = "Standard deviation per channel over 255. [default: measured]"
 
@@ -39,7 +39,7 @@ TRAINING = [
     Field("lr_drop_factor", float, _FACTOR, 0.1, *POSITIVE),
     Field("momentum", float, "Momentum of SGD.", 0.9, *FRACTION),
     Field("nesterov", bool, "Whether the momentum is Nesterov's.", True),
-    Field("weight_decay", float, "L2 on the kernels, in PyTorch's sense.", 5e-4, *AT_LEAST_0),
+    Field("weight_decay", float, "L2 on the kernels, as PyTorch's.", 5e-4, *AT_LEAST_0),
     Field("label_smoothing", float, _SMOOTHING, 0.0, *FRACTION),
 ]
 # Which examples of its data, and how their pixels are scaled: with the views what a teacher by name
