@@ -11,6 +11,7 @@ from keras_logitkd.cli import (
     objective,
     options,
     parameters,
+    plans,
     quiet,
     run_config,
     tables,
@@ -71,6 +72,7 @@ _REPLACES = (
 )
 @options.cache_options
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @config_file.config_option
 @click.pass_context
@@ -84,6 +86,11 @@ def distill(context, **given):
 
     workspace = session.workspace_of(given, by_several=True)
     is_chief = workspace.devices.is_chief
+    if is_chief:
+        job = workspace.job(_cell(context, workspace, given), given["name"])
+        plans.show("distill", job, given["dry_run"], runs=len(given["seeds"] or [0]))
+    if given["dry_run"]:
+        return
     if given["seeds"] is None:
         runs = _distil(context, workspace, given, given["name"])
         if is_chief:
@@ -99,16 +106,21 @@ def distill(context, **given):
 
 def _distil(context, workspace, given, name):
     """Returns the run, and that on hard labels where it is asked for or else None."""
+    run = workspace.run(_cell(context, workspace, given), name)
+    return run, workspace.train(given["student"]) if given["baseline"] else None
+
+
+def _cell(context, workspace, given):
+    """The `Cell` that is asked for."""
     cell = workspace.distillation(
         given["student"],
         given["teacher"],
-        loss=objective.text_of(given, workspace.recipe.epochs),
+        loss=objective.text_of(given, workspace.recipe_of_model(given["student"]).epochs),
         alpha=given["alpha"],
         teacher_epochs=given["teacher_epochs"],
     )
     run_config.check(context, workspace, cell)
-    run = workspace.run(cell, name)
-    return run, workspace.train(given["student"]) if given["baseline"] else None
+    return cell
 
 
 def _let_the_command_line_win(context, given):

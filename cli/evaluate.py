@@ -21,6 +21,7 @@ def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):
     """Print accuracy, loss, calibration error and agreement of a model file or a run."""
     quiet.load_tensorflow()
     from keras_logitkd.data import catalog, pipeline
+    from keras_logitkd.networks import sizes
     from keras_logitkd.runs import evaluation
     from keras_logitkd.runs.directory.run_directory import locate_model
     from keras_logitkd.runs.inputs import models
@@ -34,11 +35,14 @@ def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):
 
     spec = dataset or (settings.dataset if settings else "digits")
     data = catalog.load(spec, data_dir or (settings.data_dir if settings else None))
-    recipe = settings.recipe if settings else recipe_for(spec, data.image_shape)
-    augmentation = models.fitting_augmentation(recipe.augmentation, networks[0])
+    if settings:
+        augmentation = settings.recipe.augmentation
+    else:
+        usual = recipe_for(data).augmentation
+        augmentation = models.fitting_augmentation(usual, networks[0])
     shape = augmentation.output_shape(data.image_shape)
     networks = [
-        models.fitted(network, data, shape, f"Model {path}")
+        sizes.on_images(models.fitted(network, data, shape, f"Model {path}"), shape)
         for path, network in zip(files, networks, strict=True)
     ]
     batches = pipeline.eval_batches(getattr(data, split), batch_size=256, augmentation=augmentation)

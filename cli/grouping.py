@@ -89,7 +89,8 @@ def _title(group, context):
     dataset = dataset_of(context)
     if recipe_of(dataset):
         return f"{group} (defaults of {dataset}; for others: --dataset SPEC --help)"
-    return f"{group} (defaults: by the dataset)"
+    has_plan = any(each.name == "dry_run" for each in context.command.params)
+    return f"{group} (defaults: by the dataset{', see --dry-run' * has_plan})"
 
 
 class _Grouped:

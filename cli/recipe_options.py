@@ -15,7 +15,15 @@ from keras_logitkd.runs.spec.recipes import Recipe
 FIELDS = [field for field in dataclasses.fields(Recipe) if field.name != "teacher"]
 # In the help by name; every other field is accepted by name, too, and shown nowhere but in docs.
 IN_HELP = (
-    *("epochs", "batch_size", "learning_rate", "lr_drops", "weight_decay", "label_smoothing"),
+    *(
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "lr_drops",
+        "weight_decay",
+        "label_smoothing",
+        "head_epochs",
+    ),
     *("pad", "flip", "resized_crop", "validation", "examples"),
 )
 _RARE = ", ".join(field.name for field in FIELDS if field.name not in IN_HELP)

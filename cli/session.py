@@ -37,6 +37,7 @@ def workspace_of(given, progress=TrainingProgress, by_several=False):
         cache=cache_of(given),
         resume=given["resume"],
         checkpoint_steps=given.get("checkpoint_steps"),
+        preset=given.get("preset", "standard"),
         student_size=given.get("student_size", given.get("size")),
         teacher_size=given.get("teacher_size"),
         progress=progress if devices.is_chief else None,

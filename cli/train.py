@@ -2,7 +2,16 @@
 
 import click
 
-from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, run_config, tables
+from keras_logitkd.cli import (
+    config_file,
+    launcher,
+    options,
+    parameters,
+    plans,
+    quiet,
+    run_config,
+    tables,
+)
 from keras_logitkd.cli.grouping import TRAINED, Command
 
 
@@ -16,6 +25,7 @@ from keras_logitkd.cli.grouping import TRAINED, Command
 )
 @options.count("--size", "Side of its images in pixels. [default: the views']", group=TRAINED)
 @options.workers_option
+@plans.plan_options
 @options.run_options
 @config_file.config_option
 @click.pass_context
@@ -26,8 +36,12 @@ def train(context, **given):
     from keras_logitkd.cli import session
 
     workspace = session.workspace_of(given, by_several=True)
-    cell = workspace.training(given["model"])
+    cell = workspace.labelled(given["model"])
     run_config.check(context, workspace, cell)
+    if workspace.devices.is_chief:
+        plans.show("train", workspace.job(cell, given["name"]), given["dry_run"])
+    if given["dry_run"]:
+        return
     run = workspace.run(cell, given["name"])
     if not workspace.devices.is_chief:
         return

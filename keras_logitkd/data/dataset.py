@@ -9,6 +9,8 @@ from keras_logitkd.data import randomness
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError
 
+_SIDES_SAMPLE = 64
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
@@ -78,6 +80,14 @@ class Dataset:
     def in_memory(self):
         """Whether both splits hold their images as arrays."""
         return self.train.images.in_memory and self.test.images.in_memory
+
+    @functools.cached_property
+    def median_side(self):
+        """The median of the images' short sides in pixels, of a fixed sample where sizes vary."""
+        if None not in self.image_shape[:2]:
+            return min(self.image_shape[:2])
+        order = randomness.permutation(randomness.SAMPLE, 1, 0, len(self.train))[:_SIDES_SAMPLE]
+        return int(np.median([min(image.shape[:2]) for image in self.train.images.read(order)]))
 
     def fingerprint(self):
         """Returns the sha256 (hex) of both splits."""

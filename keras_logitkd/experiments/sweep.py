@@ -59,7 +59,8 @@ def check_sweep(entries, workspace, jobs=1):
         )
     # Cells that are one run must be equal: two processes may not write to one directory.
     entries = [
-        dataclasses.replace(entry, cell=entry.cell.settled(workspace.recipe)) for entry in entries
+        dataclasses.replace(entry, cell=entry.cell.settled(workspace.recipe_of))
+        for entry in entries
     ]
     check_cells(in_order(entry.cell for entry in entries), workspace)
     return entries

@@ -3,10 +3,10 @@
 Importing this imports neither Keras nor TensorFlow: `ModelSpec.build` does.
 """
 
-from keras_logitkd.model_specs.registry import forms, is_spec, name_of, parse
+from keras_logitkd.model_specs.registry import forms, is_pretrained, is_spec, name_of, parse
 from keras_logitkd.model_specs.spec import ModelSpec, Request
 
-__all__ = ["ModelSpec", "Request", "build", "forms", "is_spec", "name_of", "parse"]
+__all__ = ["ModelSpec", "Request", "build", "forms", "is_pretrained", "is_spec", "name_of", "parse"]
 
 
 def build(spec, input_shape, num_classes, weight_decay=0.0, seed=0, mean=None, std=None):

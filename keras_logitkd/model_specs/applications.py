@@ -12,6 +12,9 @@ from keras_logitkd.storage.errors import one_line
 
 PREFIX = "keras:"
 IMAGENET = "imagenet"
+# Of batch normalization where a network begins from nothing, as in the zoo. The own ones of Keras,
+# up to 0.999, are for ImageNet: after some hundred steps averages would still be the initial 1.
+_MOMENTUM = 0.9
 _PREPARED = "prepared_pixels"
 
 
@@ -97,6 +100,8 @@ class ApplicationSpec(ModelSpec):
             if self.weights is not None:  # it ends in pooled features
                 head = keras.layers.Dense(request.num_classes, name=drawing.HEAD)
                 network = keras.Model(inputs, head(network.outputs[0]), name=network.name)
+            else:
+                _average_faster(network)
         drawing.decay_kernels(network, request.weight_decay)
         return network
 
@@ -156,3 +161,10 @@ class ApplicationSpec(ModelSpec):
             f"elsewhere and write {PREFIX}{self.function}@FILE.h5, or leave them out to train from "
             "nothing"
         )
+
+
+def _average_faster(network):
+    """Sets the momentum of batch normalization to one for few steps."""
+    for layer in network.layers:
+        if hasattr(layer, "moving_mean"):
+            layer.momentum = min(layer.momentum, _MOMENTUM)

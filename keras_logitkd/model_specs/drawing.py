@@ -41,22 +41,6 @@ def decay_kernels(model, weight_decay):
             weight.regularizer = keras.regularizers.L2(weight_decay / 2)
 
 
-def head_of(model):
-    """Returns the layer that makes the logits of a model: its last one with weights, or None."""
-    tensor = model.outputs[0]
-    while True:
-        history = tensor._keras_history
-        operation = history.operation
-        if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
-            return head_of(operation)
-        if getattr(operation, "weights", None):
-            return operation
-        tensors = operation._inbound_nodes[history.node_index].input_tensors
-        if isinstance(operation, keras.layers.InputLayer) or len(tensors) != 1:
-            return None
-        tensor = tensors[0]
-
-
 def with_head(model, num_classes):
     """Returns a model with a new layer of so many logits in place of the one that makes its own.
 

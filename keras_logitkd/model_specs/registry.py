@@ -84,6 +84,11 @@ def name_of(text):
     return parse(text).name if is_spec(text) else text
 
 
+def is_pretrained(text):
+    """Whether a specification comes with weights; of what is none, or not there, False."""
+    return is_spec(text) and parse(text).is_pretrained
+
+
 def suggestion(name, known):
     """Returns a sentence with the names nearest to one that is not known, or ""."""
     lower = {each.lower(): each for each in known}

@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 
+from keras_logitkd import model_specs
 from keras_logitkd.data import catalog
 from keras_logitkd.features import Objective
 from keras_logitkd.losses import grammar
@@ -27,13 +28,14 @@ def command_of_run(run):
         return None
     options = {"dataset": settings.dataset, "data-dir": settings.data_dir}
     options |= {"seed": settings.seed or None, "views": settings.views}
-    options |= recipe_options(settings.recipe, run.dataset) | {"runs-dir": runs_dir}
+    options |= recipe_options(settings, run.dataset) | {"runs-dir": runs_dir}
     if (name := run.directory.name) != settings.default_name():
         options["name"] = name
     if settings.kind == "train":
-        return command_line("train", {"model": settings.model, **options})
+        return command_line("train", {"model": settings.model, "size": settings.size, **options})
     dtype = settings.logit_dtype
-    taught = {"student": settings.model, **teacher_options(settings, run.directory, run.dataset)}
+    taught = {"student": settings.model, "student-size": settings.size}
+    taught |= teacher_options(settings, run.directory, run.dataset)
     taught |= loss_options(settings.loss)
     taught |= {"alpha": None if settings.alpha == 1 else settings.alpha}
     taught |= {"logit-dtype": None if dtype == "float32" else dtype}
@@ -52,7 +54,8 @@ def command_of_search(directory, search):
     settings = RunSettings.from_config({name: search[name] for name in names} | plain)
     dataset = catalog.load(settings.dataset, settings.data_dir)
     axis = search["tau_range"]
-    options = {"student": settings.model, **teacher_options(settings, directory, dataset)}
+    options = {"student": settings.model, "student-size": settings.size}
+    options |= teacher_options(settings, directory, dataset)
     options |= {
         "search": search["method"],
         "trials": search["trials"],
@@ -67,7 +70,7 @@ def command_of_search(directory, search):
         "views": settings.views,
         "logit-dtype": None if settings.logit_dtype == "float32" else settings.logit_dtype,
     }
-    options |= recipe_options(settings.recipe, dataset)
+    options |= recipe_options(settings, dataset)
     place = {"runs-dir": directory.path.parent, "name": directory.name}
     return command_line("tune", options | place)
 
@@ -89,9 +92,9 @@ def command_line(command, options):
     return " \\\n    ".join(lines)
 
 
-def recipe_options(recipe, dataset):
-    """Returns the fields in which a recipe differs from the dataset's own, as options."""
-    usual = recipe_for(dataset.name, dataset.image_shape)
+def recipe_options(settings, dataset):
+    """Returns the fields in which a run's recipe differs from the dataset's own, as options."""
+    recipe, usual = settings.recipe, recipe_for(dataset, model_specs.is_pretrained(settings.model))
     return {
         field.name.replace("_", "-"): getattr(recipe, field.name)
         for field in dataclasses.fields(recipe)
@@ -118,7 +121,7 @@ def teacher_options(settings, directory, dataset):
         dataset: the `Dataset`.
     """
     labels = settings.teacher.split(",") if settings.teacher else settings.teachers
-    parts, epochs = [], set()
+    parts, told = [], set()
     for label, identity in zip(labels, settings.teachers, strict=True):
         if identity.startswith(teachers.FILE_IDENTITY):
             parts.append((label, None))
@@ -128,24 +131,38 @@ def teacher_options(settings, directory, dataset):
         own = config and RunSettings.from_config(config)
         if own and _is_usual(own, settings, dataset):
             parts.append((own.model, run))
-            epochs.add(own.recipe.epochs)
+            told.add(_epochs_and_size(own, settings, dataset))
         else:
             parts.append((str(run.model_file(own.kind if own else "train")), None))
-    if len(epochs) > 1:  # --teacher-epochs is one for all
-        epochs = set()
+    if len(told) > 1:  # each option is one for all
+        told = set()
         parts = [(run.model_file("train") if run else name, None) for name, run in parts]
-    usual = recipe_for(dataset.name, dataset.image_shape).epochs
-    given = epochs - {usual}
+    epochs, size = told.pop() if told else (None, None)
     names = ",".join(str(name) for name, _ in parts)
-    return {"teacher": names, "teacher-epochs": min(given) if given else None}
+    return {"teacher": names, "teacher-epochs": epochs, "teacher-size": size}
 
 
 def _is_usual(teacher, student, dataset):
-    """Whether `--teacher NAME` would train this teacher, given its epochs."""
-    usual = teachers.usual_recipe(dataset, student.recipe, teacher.recipe.epochs)
+    """Whether `--teacher NAME` would train this teacher, given its epochs and size."""
+    usual = _usual_teacher(teacher, student, dataset, teacher.recipe.epochs)
     plain = (teacher.kind, teacher.seed, teacher.noise, teacher.views)
-    same = dataclasses.replace(teacher.recipe, teacher=usual.teacher) == usual
+    own = {"teacher": usual.teacher, "resized_crop": usual.resized_crop}
+    same = dataclasses.replace(teacher.recipe, **own) == usual
     return same and plain == ("train", 0, None, None)
+
+
+def _usual_teacher(teacher, student, dataset, epochs=None):
+    pretrained = model_specs.is_pretrained(teacher.model)
+    return teachers.usual_recipe(dataset, student.recipe, epochs, pretrained)
+
+
+def _epochs_and_size(teacher, student, dataset):
+    """What a usual teacher is told besides its name; None where that is the default."""
+    usual, recipe = _usual_teacher(teacher, student, dataset), teacher.recipe
+    size = teacher.size
+    if recipe.resized_crop != usual.resized_crop:
+        size = recipe.resized_crop
+    return (None if recipe.epochs == usual.epochs else recipe.epochs), size
 
 
 def _numbers(values):

@@ -11,6 +11,7 @@ import keras
 from keras_logitkd.distiller import Distiller
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
 from keras_logitkd.networks import sizes
+from keras_logitkd.networks.freezing import Trainability
 from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
@@ -180,6 +181,7 @@ class Training:
                 self.settings.size,
             )
         )
+        self.trainability = Trainability(self.network)
         self.logits = None
         if job.teachers:
             self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
@@ -225,6 +227,7 @@ class Training:
             if stage.start(position) is not None:
                 whole.enter(stage)
                 self._train_stage(whole, position, epochs if stage.is_main else stage.recipe.epochs)
+        self.trainability.restore()
         seconds = self.checkpointer.seconds_before + time.monotonic() - started
         if self.devices.task:
             self.digests = self.devices.digests(self.network)
@@ -271,6 +274,7 @@ class Training:
         """The stage's compiled distiller, its optimizer built."""
         online = self.logits is not None and store is None
         teachers = self.logits.models if online else None
+        self.trainability.restrict(stage.head_only, not self.recipe.freeze_batch_norm)
         with self.devices.scope():
             distiller = Distiller.for_stage(stage.stage, teachers, self.network)
             accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")

@@ -17,12 +17,14 @@ class RunStage:
         recipe: how, with the stage's own epochs and learning rate.
         first_epoch: how many epochs of the run come before it.
         is_main: whether it is the last one, which is validated.
+        head_only: whether only the last layer of the student trains. Defaults to False.
     """
 
     stage: Stage
     recipe: Recipe
     first_epoch: int
     is_main: bool
+    head_only: bool = False
 
     def start(self, position):
         """Returns the (epoch, step) of this stage where a run goes on, or None if it is over.
@@ -43,7 +45,8 @@ class RunStage:
 def run_stages(settings):
     """Returns the `RunStage`s of a run of these `RunSettings`, a list.
 
-    The main stage has the epochs of the recipe; those of the stages before it are added to them.
+    The main stage has the epochs of the recipe; those of the stages before it are added to them,
+    and before all of them comes that of the last layer alone, where the recipe wants one.
     """
     recipe = settings.recipe
     if settings.loss is None:
@@ -53,6 +56,9 @@ def run_stages(settings):
             recipe.epochs, seed=settings.seed, weight_decay=recipe.weight_decay
         )
     found, first = [], 0
+    if recipe.head_epochs:
+        found.append(_head_stage(stages[-1], recipe))
+        first = recipe.head_epochs
     for stage in stages:
         own = recipe.replace(epochs=stage.epochs)
         if stage.learning_rate is not None:
@@ -60,6 +66,16 @@ def run_stages(settings):
         found.append(RunStage(stage, own, first, is_main=stage is stages[-1]))
         first += own.epochs
     return found
+
+
+def _head_stage(main, recipe):
+    """The stage in which the last layer alone trains, on the logits or labels of the main one."""
+    loss, alpha = (main.logit_loss, main.alpha) if main.logit_loss is not None else ("mse", 0.0)
+    stage = Stage("head", loss, alpha, epochs=recipe.head_epochs)
+    rate = recipe.head_learning_rate
+    own = recipe.replace(epochs=recipe.head_epochs, learning_rate=rate)
+    own = own.replace(lr_drops=())
+    return RunStage(stage, own, 0, is_main=False, head_only=True)
 
 
 class WholeRun(OneTraining):

@@ -52,6 +52,9 @@ class Workspace:
         devices: the `Devices` that runs are trained on. Defaults to one.
         student_size, teacher_size: sides in pixels of the images of students and of teachers by
             name. Default to None: those of the views.
+        fine_tuning: the `Recipe` of networks that come with weights. Defaults to None: `recipe`.
+        preset: name of a change to the recipes of teachers by name, see `recipes.PRESETS`. Defaults
+            to `"standard"`: none.
     """
 
     dataset: Dataset
@@ -67,6 +70,8 @@ class Workspace:
     devices: Devices = ONE_DEVICE
     student_size: int | None = None
     teacher_size: int | None = None
+    fine_tuning: Recipe | None = None
+    preset: str = "standard"
 
     def to_config(self):
         """Returns what another process needs to open the same workspace, as JSON types.
@@ -86,18 +91,22 @@ class Workspace:
             "devices": [self.devices.spec, self.devices.sync_batch_norm],
             "student_size": self.student_size,
             "teacher_size": self.teacher_size,
+            "fine_tuning": self.fine_tuning and self.fine_tuning.to_config(),
+            "preset": self.preset,
         }
 
     @classmethod
     def from_config(cls, config):
         """Opens the workspace that `to_config` described."""
         cache, devices = config["cache"], open_devices(*config["devices"])
+        tuned = config["fine_tuning"]
         return cls(
             **{
                 **config,
                 "devices": devices,
                 "dataset": catalog.load(config["dataset"], config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
+                "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
             }
         )
@@ -126,9 +135,9 @@ class Workspace:
 
     def train(self, model, name=None):
         """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
-        return self.run(self.training(model), name)
+        return self.run(self.labelled(model), name)
 
-    def training(self, model):
+    def labelled(self, model):
         """Returns the `Cell` that `train` runs."""
         return Cell(model, seed=self.seed, views=self.views, size=self.student_size)
 
@@ -187,16 +196,17 @@ class Workspace:
         Raises:
             ValueError: If a name is neither a model nor a file.
         """
-        named, recipe = [], teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs)
-        for part in (spec or self.recipe.teacher).split(","):
-            part = part.strip()
-            if not teachers_by_name.is_file(part):
-                part = self._teacher_cell(part, recipe)
-            named.append(part)
-        return tuple(named)
+        parts = [part.strip() for part in (spec or self.recipe.teacher).split(",")]
+        return tuple(
+            part if teachers_by_name.is_file(part) else self._teacher_cell(part, epochs)
+            for part in parts
+        )
 
-    def _teacher_cell(self, model, recipe):
+    def _teacher_cell(self, model, epochs):
         """The cell of a teacher by name, trained on its own size of images."""
+        is_pretrained = model_specs.is_pretrained(model)
+        usual = {"pretrained": is_pretrained, "preset": self.preset}
+        recipe = teachers_by_name.usual_recipe(self.dataset, self.recipe, epochs, **usual)
         size = self.teacher_size
         if size is not None and recipe.resized_crop is not None:
             recipe, size = recipe.replace(resized_crop=size), None
@@ -204,13 +214,24 @@ class Workspace:
 
     def teachers(self, cell):
         """Returns the `Teacher`s of a cell, none of them trained or loaded by this."""
-        return tuple(self._teacher(member, cell.recipe or self.recipe) for member in cell.teachers)
+        recipe = self.recipe_of(cell)
+        return tuple(self._teacher(member, recipe) for member in cell.teachers)
+
+    def recipe_of(self, cell):
+        """Returns the `Recipe` of a cell: its own, or that for networks such as its network."""
+        return cell.recipe or self.recipe_of_model(cell.model)
+
+    def recipe_of_model(self, model):
+        """Returns the `Recipe` for a network by its specification, or for None."""
+        if model is None or self.fine_tuning is None or not model_specs.is_pretrained(model):
+            return self.recipe
+        return self.fine_tuning
 
     def settings(self, cell, teachers=()):
         """Returns the `RunSettings` of a cell that some `Teacher`s teach."""
         shared = {field.name: getattr(cell, field.name) for field in dataclasses.fields(Cell)}
         told = {
-            "recipe": cell.recipe or self.recipe,
+            "recipe": self.recipe_of(cell),
             "teachers": tuple(teacher.identity for teacher in teachers),
             "alpha": cell.alpha if teachers else 0.0,
         }
@@ -230,7 +251,7 @@ class Workspace:
         if isinstance(member, Cell):
             job = self.job(member)
             train = functools.partial(job.run, wait=True)
-            return teachers_by_name.from_run(job.settings, job.directory, train)
+            return teachers_by_name.from_run(job.settings, job.directory, train, job)
         shape = student_recipe.augmentation.output_shape(self.dataset.image_shape)
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
@@ -242,7 +263,9 @@ def _absolute(spec):
     return f"{kind}:{path}" if kind in ("npz", "folder") else spec
 
 
-def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **fields):
+def open_workspace(
+    dataset, runs_dir, data_dir=None, recipe_fields=None, preset="standard", **fields
+):
     """Loads a dataset, settles its recipe, and returns the `Workspace`.
 
     Args:
@@ -250,15 +273,25 @@ def open_workspace(dataset, runs_dir, data_dir=None, recipe_fields=None, **field
         runs_dir: where the run directories are.
         data_dir: where TFDS datasets are. Defaults to TFDS's own directory.
         recipe_fields: fields that replace the recipe's; None as a value leaves its own.
+        preset: name of a change to all recipes before that, see `recipes.PRESETS`. Defaults to
+            `"standard"`: none.
         **fields: other fields of the `Workspace`.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data, recipe_fields = catalog.load(dataset, data_dir), recipe_fields or {}
-    recipe = recipe_for(dataset, data.image_shape).replace(**recipe_fields)
+    data, given = catalog.load(dataset, data_dir), recipe_fields or {}
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
-    if recipe.resized_crop is not None and recipe_fields.get("resized_crop") is None:
-        largest = max(size or recipe.resized_crop for size in sizes)
-        recipe = recipe.replace(resized_crop=largest)
-    return Workspace(data, recipe, runs_dir, data_dir=data_dir, **fields)
+    recipe, fine_tuning = (
+        _seen_at(sizes, recipe_for(data, pretrained, preset).replace(**given), given)
+        for pretrained in (False, True)
+    )
+    own = {"data_dir": data_dir, "fine_tuning": fine_tuning, "preset": preset}
+    return Workspace(data, recipe, runs_dir, **own, **fields)
+
+
+def _seen_at(sizes, recipe, given):
+    """A recipe with views of the largest size that a network has, unless their size is given."""
+    if recipe.resized_crop is None or given.get("resized_crop") is not None:
+        return recipe
+    return recipe.replace(resized_crop=max(size or recipe.resized_crop for size in sizes))

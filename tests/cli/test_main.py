@@ -41,7 +41,7 @@ DISTILL = ("distill", "--student", "wrn-10-1")
     ("arguments", "parts"),
     [
         (("distill", "--student", "wrn-17-2"), ("--student", "wrn-17-2", "6n + 4")),
-        (("distill", "--student", "vgg"), ("--student", "vgg", "wrn-D-W")),
+        (("distill", "--student", "vgg"), ("--student", "vgg", "wrn-16-2", "FILE.keras")),
         (("distill",), ("--student",)),
         ((*DISTILL, "--loss", "kl", "--tau", "-1"), ("--tau", "-1", "[0, inf]")),
         ((*DISTILL, "--loss", "kl", "--tau", "nan"), ("--tau", "nan", "[0, inf]")),
@@ -66,16 +66,13 @@ DISTILL = ("distill", "--student", "wrn-10-1")
         ((*DISTILL, "--dataset", "no_such_set"), ("no_such_set", "digits", "folder:PATH")),
         ((*DISTILL, "--teacher", "missing.keras"), ("--teacher", "missing.keras")),
         ((*DISTILL, "--teacher", "junk.keras"), ("junk.keras", "not a .keras")),
-        (
-            (*DISTILL, "--teacher", "softmax.keras"),
-            ("softmax.keras", "strip_activation"),
-        ),
-        (
-            (*DISTILL, "--teacher", "sigmoid.keras"),
-            ("in a sigmoid", "strip_activation"),
-        ),
+        ((*DISTILL, "--teacher", "sparsemax.keras"), ("in a sparsemax", "has no logits")),
+        ((*DISTILL, "--teacher-size", "0"), ("--teacher-size", "0")),
+        (("distill", "--student", "keras:VGG61"), ("--student", "VGG61", "VGG16")),
+        (("distill", "--student", "nets.py:small"), ("--student", "nets.py", "no file")),
+        (("distill", "--student", "keras:MobileNetV2"), ("at least 32 x 32", "--student-size")),
         ((*DISTILL, "--teacher", "five.keras"), ("five.keras", "10 logits", "5 outputs")),
-        ((*DISTILL, "--teacher", "large.keras"), ("large.keras", "(8, 8, 1)", "(9, 9, 1)")),
+        ((*DISTILL, "--teacher", "large.keras"), ("large.keras", "(8, 8, 1)", "(9, 9, 2)")),
         ((*DISTILL, "--teacher", "wrn-16-3,resnet-21"), ("--teacher", "resnet-21")),
         ((*DISTILL, "--loss", "ovrhaul"), ("--loss", "mse, kl", "'ovrhaul'", "'overhaul'?")),
         ((*DISTILL, "--loss", "kl:x"), ("--loss", "'x'", "[0, inf]")),
@@ -106,9 +103,8 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, parts):
     (tmp_path / "blocked").write_text("")
     (tmp_path / "empty").mkdir()
     own_model(5).save(tmp_path / "five.keras")
-    for activation in ("softmax", "sigmoid"):
-        own_model(activation=activation).save(tmp_path / f"{activation}.keras")
-    own_model(shape=(9, 9, 1)).save(tmp_path / "large.keras")
+    own_model(activation="sparsemax").save(tmp_path / "sparsemax.keras")
+    own_model(shape=(9, 9, 2)).save(tmp_path / "large.keras")
     inputs = keras.Input((8, 8, 1))
     logits = keras.layers.Dense(10)(keras.layers.Flatten()(inputs))
     keras.Model(inputs, {"logits": logits}).save(tmp_path / "two.keras")

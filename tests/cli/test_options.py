@@ -73,7 +73,7 @@ def test_defaults_of_the_help_are_those_of_the_dataset(dataset):
 
 def test_help_claims_no_defaults_where_images_decide():
     text = help_of("distill", "--dataset=folder:photos")
-    assert "Recipe (defaults: by the dataset)" in text
+    assert "Recipe (defaults: by the dataset, see --dry-run)" in text
     (line,) = [line for line in text.splitlines() if "--epochs" in line]
     assert "default" not in line
 
@@ -81,10 +81,15 @@ def test_help_claims_no_defaults_where_images_decide():
 def test_set_takes_every_field_of_the_recipe():
     texts = {int: "3", float: "0.25", bool: "no", tuple: "0.25,0.5"}
     values = {int: 3, float: 0.25, bool: False, tuple: (0.25, 0.5)}
-    kinds = {"lr_drops": tuple, "mean": tuple, "std": tuple, "resized_crop": int, "examples": int}
+    kinds = {
+        tuple[float, ...]: tuple,
+        tuple[float, ...] | None: tuple,
+        int | None: int,
+        float | None: float,
+    }
     fields = [field for field in dataclasses.fields(Recipe) if field.name != "teacher"]
     for field in fields:
-        kind = kinds.get(field.name, field.type)
+        kind = kinds.get(field.type, field.type)
         for name in (field.name, field.name.replace("_", "-")):
             given = parsed("--set", f"{name}={texts[kind]}")
             assert recipe_options.given_fields(given) == {field.name: values[kind]}

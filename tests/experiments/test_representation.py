@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ PICTURES = {
 @pytest.mark.parametrize("scale", setups.SCALES)
 def test_cells_are_those_of_table_2(scale):
     setup = reproduce.setup_of("table2", scale)
-    recipe = recipe_for(setup.dataset, (32, 32, 3)).replace(**setup.fields)
+    recipe = recipe_for(types.SimpleNamespace(name=setup.dataset, image_shape=(32, 32, 3))).replace(
+        **setup.fields
+    )
     setup = dataclasses.replace(setup, recipe=recipe)
     cells = {entry.cell for entry in table2.entries(setup)}
     for name in PICTURES:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import itertools
+import types
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ def settled(name, scale, seeds=None):
     """A setup as it is when its cells are made."""
     setup = setup_of(name, scale, seeds=seeds)
     shape = (224, 224, 3) if setup.dataset == "imagenet2012" else (32, 32, 3)
-    recipe = recipe_for(setup.dataset, shape).replace(**setup.fields)
+    recipe = recipe_for(types.SimpleNamespace(name=setup.dataset, image_shape=shape)).replace(
+        **setup.fields
+    )
     return dataclasses.replace(setup, recipe=recipe)
 
 
@@ -145,7 +148,9 @@ def test_pairs_and_recipes_are_the_papers():
             "wrn-28-4",
             "wrn-16-2",
         )
-        assert setup.recipe == recipe_for("cifar100", (32, 32, 3))
+        assert setup.recipe == recipe_for(
+            types.SimpleNamespace(name="cifar100", image_shape=(32, 32, 3))
+        )
         assert (setup.medium, setup.ensemble) == ("wrn-16-4", ("wrn-16-4", "wrn-28-4", "wrn-40-6"))
     setup = settled("table2", "paper")
     assert setup.students == ("wrn-16-2", "wrn-16-4", "wrn-28-2", "wrn-28-4", "wrn-40-6")
@@ -216,7 +221,9 @@ def test_report_holds_the_numbers_of_the_runs(name, mini, workspace, untrained, 
 
 
 def with_recipe(setup):
-    return dataclasses.replace(setup, recipe=recipe_for(setup.dataset, (8, 8, 1)))
+    return dataclasses.replace(
+        setup, recipe=recipe_for(types.SimpleNamespace(name=setup.dataset, image_shape=(8, 8, 1)))
+    )
 
 
 def test_teachers_are_named_with_their_own_epochs(mini, workspace, untrained, tmp_path):

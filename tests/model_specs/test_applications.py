@@ -74,6 +74,15 @@ def test_it_ends_in_logits_and_a_saved_one_is_plain_keras(tmp_path):
     np.testing.assert_array_equal(saved(pixels()), logits)
 
 
+def test_moving_averages_follow_within_few_steps():
+    network = model_specs.build(SMALL, (32, 32, 3), 5)
+    layer = network.get_layer("bn_Conv1")
+    for _ in range(30):
+        network(pixels(), training=True)
+    means = keras.Model(network.inputs, layer.input)(pixels()).numpy().mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(layer.moving_mean, (1 - 0.9**30) * means, rtol=1e-3)
+
+
 def test_weight_decay_is_half_the_squares_of_the_kernels():
     network = model_specs.build(SMALL, (32, 32, 3), 5, weight_decay=0.1)
     kernels = [each for each in network.trainable_weights if each.path.endswith("kernel")]

@@ -26,6 +26,7 @@ class Teacher:
         prepare: trains it, if that was not done yet.
         load: prepares it and returns the model, from raw pixels to logits.
         result: returns the final numbers of its run, or None for a file or an unfinished run.
+        job: the `Job` that trains it. Defaults to None: it is trained, or a file.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Teacher:
     prepare: Callable
     load: Callable
     result: Callable
+    job: object = None
 
     def fingerprint(self):
         """Returns the fingerprint of its architecture and weights, training it if need be."""
@@ -56,19 +58,20 @@ def is_file(part):
     return isinstance(spec, FileSpec) and not spec.is_fresh
 
 
-def usual_recipe(dataset, student_recipe, epochs=None):
+def usual_recipe(dataset, student_recipe, epochs=None, pretrained=False, preset="standard"):
     """Returns the recipe of a teacher by name: the dataset's own, on the student's images.
 
     It is trained by that, whatever the student's schedule is, but it must see the same images.
 
-    `epochs` are the teacher's; they default to those of the dataset's recipe.
+    `epochs` are the teacher's; they default to those of the dataset's recipe, which is another one
+    where it comes with weights (`pretrained`), changed by the `preset`.
     """
     shared = {field: getattr(student_recipe, field) for field in shared_with_teachers()}
-    recipe = dataclasses.replace(recipe_for(dataset.name, dataset.image_shape), **shared)
+    recipe = dataclasses.replace(recipe_for(dataset, pretrained, preset), **shared)
     return recipe.replace(epochs=epochs)
 
 
-def from_run(settings, directory, train):
+def from_run(settings, directory, train, job=None):
     """Returns the teacher that is a run of ours; `train` trains it, or finds it trained."""
     file, prepare = directory.model_file(settings.kind), functools.cache(train)
 
@@ -78,7 +81,7 @@ def from_run(settings, directory, train):
 
     name = model_specs.name_of(settings.model)
     label = name if settings.loss is None else f"{name} {settings.objective}"
-    return Teacher(label, directory.name, file, prepare, load, directory.read_result)
+    return Teacher(label, directory.name, file, prepare, load, directory.read_result, job)
 
 
 def from_file(path, dataset, input_shape, cache=None):

@@ -70,21 +70,20 @@ class Cell(Described):
         """The teachers that are cells rather than files."""
         return tuple(teacher for teacher in self.teachers if isinstance(teacher, Cell))
 
-    def settled(self, recipe):
+    def settled(self, recipe_of):
         """Returns the cell, and its teachers, with everything said that defaults leave open.
 
         Only then are two cells of one run equal.
 
         Args:
-            recipe: the `Recipe` of cells that have none.
+            recipe_of: function that returns the `Recipe` of a cell.
         """
         teachers = tuple(
-            teacher.settled(recipe) if isinstance(teacher, Cell) else teacher
+            teacher.settled(recipe_of) if isinstance(teacher, Cell) else teacher
             for teacher in self.teachers
         )
         alpha = self.alpha if teachers else 1.0
-        recipe = self.recipe or recipe
-        return dataclasses.replace(self, teachers=teachers, alpha=alpha, recipe=recipe)
+        return dataclasses.replace(self, teachers=teachers, alpha=alpha, recipe=recipe_of(self))
 
     @property
     def label(self):

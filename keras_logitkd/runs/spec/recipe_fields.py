@@ -22,6 +22,13 @@ def _none_or_positive(value):
     return value is None or all(part > 0 for part in value)
 
 
+def _none_or_positive_number(value):
+    return value is None or value > 0
+
+
+_HEAD = "Epochs before, of the last layer alone."
+_HEAD_RATE = "Learning rate of --head-epochs. [default: --learning-rate]"
+_FROZEN = "Whether batch normalization keeps the statistics and scales it came with."
 _DROPS = "When it drops, as fractions of the epochs."
 _FACTOR = "What a drop multiplies the learning rate by."
 _SMOOTHING = "Weight of the other classes (Eq. 1)."
@@ -41,6 +48,11 @@ TRAINING = [
     Field("nesterov", bool, "Whether the momentum is Nesterov's.", True),
     Field("weight_decay", float, "L2 on the kernels, as PyTorch's.", 5e-4, *AT_LEAST_0),
     Field("label_smoothing", float, _SMOOTHING, 0.0, *FRACTION),
+    Field("head_epochs", int, _HEAD, 0, *AT_LEAST_0),
+    Field(
+        "head_learning_rate", float | None, _HEAD_RATE, None, "positive", _none_or_positive_number
+    ),
+    Field("freeze_batch_norm", bool, _FROZEN, False),
 ]
 # Which examples of its data, and how their pixels are scaled: with the views what a teacher by name
 # shares with its student.

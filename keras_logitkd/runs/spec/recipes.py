@@ -93,23 +93,51 @@ RECIPES = {
     "imagenet2012": IMAGENET,
 }
 SMALL_IMAGES = CIFAR.replace(epochs=100, validation=0.1)
-LARGE_IMAGES = IMAGENET.replace(validation=0.1, teacher="resnet-50")
 LARGEST_SMALL_SIDE = 64
 
 
-def recipe_for(name, image_shape):
+def has_row(name):
+    """Whether a dataset, as the catalog takes it, has a recipe of its own."""
+    return _base(name) in RECIPES
+
+
+def is_fitted(dataset):
+    """Whether a `Dataset` gets a recipe that is made for its number and size of images."""
+    sides = dataset.image_shape[:2]
+    is_small = None not in sides and max(sides) <= LARGEST_SMALL_SIDE
+    return not has_row(dataset.name) and not is_small
+
+
+def _quick(recipe):
+    return recipe.replace(epochs=max(2, round(recipe.epochs / 4)))
+
+
+# What a preset makes of a recipe, by name.
+PRESETS = {"standard": lambda recipe: recipe, "quick": _quick}
+
+
+def recipe_for(dataset, pretrained=False, preset="standard"):
     """Returns the `Recipe` of a dataset.
 
+    Images of one size of up to 64 pixels without a row of their own get `SMALL_IMAGES`; larger and
+    varying ones what fits their number and size, see `fitting`.
+
     Args:
-        name: dataset as the catalog takes it; TFDS configs and versions do not matter.
-        image_shape: (height, width, channels) for datasets without a row of their own: sides of
-            up to 64 pixels get `SMALL_IMAGES`, larger and varying ones `LARGE_IMAGES`.
+        dataset: a `Dataset`; TFDS configs and versions in its name do not matter.
+        pretrained: whether the network comes with weights that were trained before. Defaults to
+            False.
+        preset: a name of `PRESETS`. Defaults to `"standard"`: as it is.
     """
-    base = name.split("/")[0].split(":")[0]
-    if base in RECIPES:
-        return RECIPES[base]
-    sides = image_shape[:2]
-    if None not in sides and max(sides) <= LARGEST_SMALL_SIDE:
-        return SMALL_IMAGES
-    is_rgb = image_shape[-1] == 3
-    return LARGE_IMAGES if is_rgb else dataclasses.replace(LARGE_IMAGES, mean=None, std=None)
+    from keras_logitkd.runs.spec import fitting
+
+    if has_row(dataset.name):
+        recipe = RECIPES[_base(dataset.name)]
+    elif not is_fitted(dataset):
+        recipe = SMALL_IMAGES
+    else:
+        recipe = fitting.fitted_recipe(dataset, pretrained)
+    return PRESETS[preset](fitting.fine_tuned(recipe) if pretrained else recipe)
+
+
+def _base(name):
+    return name.split("/")[0].split(":")[0]

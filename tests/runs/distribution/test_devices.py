@@ -38,7 +38,7 @@ tiny_zoo.stay()
 build_network = job.build_network
 
 
-def without_batch_norm(name, dataset, recipe, seed):
+def without_batch_norm(name, dataset, recipe, seed, size=None):
     layers = keras.layers
     network = keras.Sequential([
         keras.Input(dataset.image_shape),

@@ -1,8 +1,11 @@
+import types
+
 import numpy as np
 import pytest
 
 from keras_logitkd.runs.learning_rate import learning_rate_at
-from keras_logitkd.runs.spec.recipes import LARGE_IMAGES, RECIPES, SMALL_IMAGES, recipe_for
+from keras_logitkd.runs.spec import fitting
+from keras_logitkd.runs.spec.recipes import RECIPES, SMALL_IMAGES, recipe_for
 
 
 def test_cifar100_is_the_papers_recipe():
@@ -23,24 +26,64 @@ def test_imagenet_drops_every_thirty_epochs():
     assert rates == pytest.approx([0.1, 0.01, 0.001, 1e-4, 1e-4], rel=1e-12)
 
 
+def described(name="folder:a", shape=(None, None, 3), count=200, side=300):
+    """What a recipe depends on of a dataset."""
+    return types.SimpleNamespace(name=name, image_shape=shape, train=range(count), median_side=side)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "expected"),
     [
         ("cifar100:3.0.2", (32, 32, 3), RECIPES["cifar100"]),
         ("svhn_cropped", (32, 32, 3), RECIPES["svhn_cropped"]),
         ("folder:/a/b", (64, 64, 3), SMALL_IMAGES),
-        ("folder:/a/b", (65, 64, 3), LARGE_IMAGES),
-        ("beans", (None, None, 3), LARGE_IMAGES),
+        ("npz:/a/b", (28, 28, 1), SMALL_IMAGES),
     ],
 )
-def test_recipe_for_dataset(name, shape, expected):
-    assert recipe_for(name, shape) == expected
+def test_recipes_of_rows_and_small_images_stay_as_they_were(name, shape, expected):
+    assert recipe_for(described(name, shape)) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "expected"),
+    [
+        (62, 43, (16, 60, 32, "wrn-16-2")),
+        (62, 20, (16, 60, 32, "wrn-16-2")),
+        (160, 300, (16, 60, 64, "resnet-18")),
+        (1_500, 300, (32, 60, 64, "resnet-18")),
+        (9_000, 300, (64, 60, 96, "resnet-18")),
+        (9_000, 90, (64, 60, 64, "resnet-18")),
+        (1_280_000, 375, (256, 100, 224, "resnet-50")),
+    ],
+)
+def test_a_recipe_fits_the_number_and_the_size_of_images(count, side, expected):
+    recipe = recipe_for(described(count=count, side=side))
+    found = (recipe.batch_size, recipe.epochs, recipe.resized_crop, recipe.teacher)
+    assert found == expected
+    assert recipe.learning_rate == pytest.approx(0.1 * recipe.batch_size / 128)
+
+
+def test_networks_with_weights_see_larger_views_and_are_tuned_gently():
+    recipe = recipe_for(described(side=300), pretrained=True)
+    assert (recipe.resized_crop, recipe.learning_rate, recipe.epochs) == (224, 0.01, 20)
+    assert (recipe.head_epochs, recipe.freeze_batch_norm) == (5, True)
+    assert recipe_for(described("digits", (8, 8, 1)), pretrained=True).pad == 1
 
 
 def test_recipe_for_grey_large_images_measures_the_mean():
-    recipe = recipe_for("folder:x", (100, 100, 1))
+    recipe = recipe_for(described("folder:x", (100, 100, 1), side=100))
     assert recipe.mean is None
     assert recipe.std is None
+
+
+def test_reasons_tell_what_was_chosen_and_not_what_was_given():
+    dataset = described(count=62, side=43)
+    recipe = recipe_for(dataset)
+    first, second = fitting.reasons(dataset, recipe)
+    assert first == "views of 32 pixels: the median image has a short side of 43"
+    assert second == "60 epochs of batches of 16: 62 images, from nothing"
+    assert fitting.reasons(dataset, recipe.replace(epochs=3)) == [first]
+    assert fitting.reasons(dataset, recipe.replace(resized_crop=48)) == [second]
 
 
 def test_replace_keeps_what_is_none():
