@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from keras_logitkd.cli import registry
+from keras_logitkd.cli import near_misses, registry
 from keras_logitkd.processes import cluster, interrupts
 from keras_logitkd.storage.atomic import StorageError
 
@@ -124,7 +124,7 @@ def _exit_code(error):
 
 def _one_line(error):
     if isinstance(error, click.ClickException):
-        text = error.format_message()
+        text = near_misses.explained(error)
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
     elif isinstance(error, MemoryError):
