@@ -24,7 +24,7 @@ def config_option(command):
         expose_value=False,
         callback=_use,
         group=RUN,
-        help="Options from JSON or YAML: tune's best.json, a run's config.json, ...",
+        help="Options from JSON or YAML: tune's best.json, a run's config.json, your own.",
     )(command)
 
 

@@ -17,7 +17,6 @@ from keras_logitkd.cli import (
     tables,
 )
 from keras_logitkd.cli.grouping import RUN, WHAT, Command
-from keras_logitkd.losses import registry
 
 # An option of the command line, and one of a config file that it takes the place of.
 _REPLACES = (
@@ -40,7 +39,7 @@ _REPLACES = (
     metavar="LOSS",
     default="mse",
     group=WHAT,
-    help="mse, kl:T, bkl:T or ttm:T; stages kl:3@0,mse@100; feature methods at, mse+at:weight=500 "
+    help=f"{objective.forms()}; in stages kl:3@0,mse@100; feature methods at, mse+at:weight=500 "
     "(docs/methods.md); sequential: kl, then mse.",
 )
 @options.option(
@@ -48,9 +47,9 @@ _REPLACES = (
     type=parameters.temperature,
     metavar="T",
     group=WHAT,
-    help=f"Of {', '.join(registry.softened())} without T: [0, inf] or 8..2@20. [default: 4]",
+    help="Temperature where --loss says none: --loss kl --tau 3. May move: 8..2@20. [default: 4]",
 )
-@options.count("--switch-epoch", "First of mse in sequential. [default: half]", group=WHAT)
+@options.count("--switch-epoch", "Where sequential turns to mse. [default: half]", group=WHAT)
 @options.option("--stages", metavar="LOSS@EPOCH[,...]", hidden=True, group=WHAT)
 @options.option(
     "--alpha",
@@ -58,7 +57,7 @@ _REPLACES = (
     metavar="A",
     default=1.0,
     group=WHAT,
-    help="Weight of --loss, 1 - A that of labels; or 0.1..0.9@20.",
+    help="Weight of --loss; labels have 1 - A. May move: 0.1..0.9@20.",
 )
 @options.option(
     "--baseline", is_flag=True, group=WHAT, help="Also train the student on hard labels."
@@ -68,7 +67,7 @@ _REPLACES = (
     type=parameters.integers,
     metavar="N,N,...",
     group=RUN,
-    help="A run for each of these, and their mean, not --seed.",
+    help="A run for each and their mean; replaces --seed.",
 )
 @options.cache_options
 @options.workers_option

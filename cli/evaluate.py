@@ -13,7 +13,9 @@ from keras_logitkd.cli import options, quiet, tables
     help="digits, a TFDS name, folder:PATH or npz:PATH. [default: the run's; digits for a file]",
 )
 @options.data_dir_option
-@click.option("--teacher", help="A .keras file or run to measure the agreement with.")
+@click.option(
+    "--teacher", metavar="FILE_OR_RUN", help="A .keras file or run to measure the agreement with."
+)
 @click.option("--split", type=click.Choice(["test", "train"]), default="test")
 @options.runs_option
 @options.output_options

@@ -39,10 +39,10 @@ class Option(click.Option):
 
 
 class RecipeOption(Option):
-    """A field of the recipe, whose default is that of the dataset."""
+    """A field of the recipe, whose default is that of the dataset; arguments as for `Option`."""
 
-    def __init__(self, *arguments, **attributes):
-        super().__init__(*arguments, group=RECIPE, **attributes)
+    def __init__(self, *arguments, group=RECIPE, **attributes):
+        super().__init__(*arguments, group=group, **attributes)
 
     def get_help_record(self, ctx):
         """The option and its help, with the default that the recipe of the dataset has."""
@@ -62,7 +62,7 @@ def _default_text(value):
         return "on" if value else "off"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return None if value is None else f"{value:g}"
+    return f"{value:g}" if isinstance(value, int | float) else value
 
 
 def dataset_of(context):

@@ -39,6 +39,8 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.help) for command in registry.COMMANDS])
+        formatter.write_paragraph()
+        formatter.write_text("logitkd COMMAND --help has the options of each.")
 
 
 @click.command(

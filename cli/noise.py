@@ -26,8 +26,8 @@ from keras_logitkd.cli.grouping import WHAT, Command
     default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
     help="Objectives of the students; ce: hard labels.",
 )
-@options.views_option
 @options.data_options
+@options.views_option
 @options.sweep_options(default_seeds="0,1,2")
 @config_file.config_option
 @click.pass_context

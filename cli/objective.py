@@ -8,6 +8,12 @@ from keras_logitkd.losses import grammar, registry
 SEQUENTIAL = "sequential"  # kl, then mse
 
 
+def forms():
+    """Returns how the logit losses are written, such as `mse, kl:T`."""
+    arguments = {name: (row.argument or "")[:1].upper() for name, row in registry.LOSSES.items()}
+    return ", ".join(f"{name}:{letter}" if letter else name for name, letter in arguments.items())
+
+
 def check(given):
     """Raises click.UsageError where the options of an objective exclude each other."""
     if given["tau"] is not None and given["loss"] != SEQUENTIAL:

@@ -6,7 +6,16 @@ A default is shown in the help of every option that has one, see `main.logitkd`.
 import click
 
 from keras_logitkd.cli import parameters, recipe_options
-from keras_logitkd.cli.grouping import DATA, DEVICES, LOGITS, OUTPUT, RUN, WHAT, Option
+from keras_logitkd.cli.grouping import (
+    DATA,
+    DEVICES,
+    LOGITS,
+    OUTPUT,
+    RUN,
+    WHAT,
+    Option,
+    RecipeOption,
+)
 
 recipe_fields = recipe_options.given_fields
 
@@ -50,8 +59,9 @@ distillation_options = together(
         help=f"The network: {model_help}.",
     ),
     count("--student-size", "Side of its images in pixels. [default: the views']", group=WHAT),
-    option(
+    click.option(
         "--teacher",
+        cls=RecipeOption,
         type=parameters.teachers,
         group=WHAT,
         help="As --student, trained once and reused; FILE.keras teaches as it is. Several are "
@@ -76,7 +86,7 @@ output_options = together(
 )
 runs_option = folder("--runs-dir", "Where runs are kept.", default="runs", group=RUN)
 cache_dir_option = folder(
-    "--cache-dir", "Where they are stored. [default: RUNS_DIR/.logits]", group=LOGITS
+    "--cache-dir", "Place of stored logits. [default: RUNS_DIR/.logits]", group=LOGITS
 )
 cache_options = together(
     cache_dir_option,
@@ -86,7 +96,7 @@ cache_options = together(
         default=20.0,
         metavar="GB",
         group=LOGITS,
-        help="Disk that all stored logits may take.",
+        help="Limit of all stored logits.",
     ),
     option(
         "--logit-dtype",
@@ -94,13 +104,13 @@ cache_options = together(
         default="float32",
         metavar="DTYPE",
         group=LOGITS,
-        help="How they are stored: float32 or float16.",
+        help="Stored as float32 or float16.",
     ),
     option("--no-cache", is_flag=True, group=LOGITS, help="Run the teacher in every step instead."),
 )
 views_option = count(
     "--views",
-    "Epoch e sees view e mod N of each image. [default: a new one]",
+    "Views of an image, in turn. [default: one per epoch]",
     group=DATA,
 )
 device_options = together(
@@ -109,7 +119,7 @@ device_options = together(
         type=parameters.device_names,
         default="auto",
         group=DEVICES,
-        help="auto (one), cpu, cpu:N, gpu (all) or gpu:I,J share each batch.",
+        help="What shares each batch: auto (one), cpu, cpu:N, gpu (all) or gpu:I,J.",
     ),
     option(
         "--sync-batch-norm",
@@ -120,7 +130,7 @@ device_options = together(
 )
 workers_option = count(
     "--workers",
-    "Processes here that train together; TF_CONFIG for machines.",
+    "Processes of this machine that train together; for several machines see docs/distributed.md.",
     default=1,
     group=DEVICES,
 )
@@ -130,12 +140,12 @@ run_options = together(
     data_options,
     views_option,
     recipe_field_options,
-    count("--seed", "Of initial weights and order.", least=0, default=0, group=RUN),
+    count("--seed", "Seed of initial weights and order.", least=0, default=0, group=RUN),
     runs_option,
-    option("--name", group=RUN, help="Of the run directory. [default: by the settings]"),
+    option("--name", group=RUN, help="Run directory's name. [default: by the settings]"),
     count(
         "--checkpoint-steps",
-        "Steps between checkpoints, beside epochs. [default: 10 min]",
+        "Checkpoint after N steps, too. [default: 10 min]",
         group=RUN,
     ),
     option("--resume", is_flag=True, group=RUN, help="Continue an unfinished run."),

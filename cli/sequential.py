@@ -13,8 +13,8 @@ from keras_logitkd.cli.grouping import WHAT, Command
     "Epochs of the first teacher. [default: its recipe's]",
     group=WHAT,
 )
-@options.views_option
 @options.data_options
+@options.views_option
 @options.sweep_options(default_seeds="0")
 @config_file.config_option
 @click.pass_context

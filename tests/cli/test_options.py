@@ -59,7 +59,8 @@ def test_every_option_is_in_a_group_and_says_what_it_is(name):
 @pytest.mark.parametrize("dataset", ["digits", "cifar100", "imagenet2012"])
 def test_defaults_of_the_help_are_those_of_the_dataset(dataset):
     typed = () if dataset == "digits" else ("--dataset", dataset)
-    lines = [line.split() for line in help_of("distill", *typed).splitlines()]
+    text = help_of("distill", *typed)
+    lines = [line.split() for line in text.splitlines()]
     recipe = RECIPES[dataset]
     shown = {
         line[0]: line[-1].rstrip("]") for line in lines if line and line[-2:-1] == ["[default:"]
@@ -69,6 +70,7 @@ def test_defaults_of_the_help_are_those_of_the_dataset(dataset):
     assert float(shown["--weight-decay"]) == recipe.weight_decay
     assert shown["--flip"] == ("on" if recipe.flip else "off")
     assert float(shown["--pad"]) == recipe.pad
+    assert f"[default: {recipe.teacher}]" in " ".join(text.split())
 
 
 def test_help_claims_no_defaults_where_images_decide():

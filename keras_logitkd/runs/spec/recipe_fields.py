@@ -26,14 +26,14 @@ def _none_or_positive_number(value):
     return value is None or value > 0
 
 
-_HEAD = "Epochs before, of the last layer alone."
+_HEAD = "Epochs of the last layer alone, first."
 _HEAD_RATE = "Learning rate of --head-epochs. [default: --learning-rate]"
 _FROZEN = "Whether batch normalization keeps the statistics and scales it came with."
 _DROPS = "When it drops, as fractions of the epochs."
 _FACTOR = "What a drop multiplies the learning rate by."
-_SMOOTHING = "Weight of the other classes (Eq. 1)."
+_SMOOTHING = "Share of a label for the other classes."
 _HELD_OUT = "Share of the training set held out."
-_EXAMPLES = "Train on so many, balanced as all. [default: all]"
+_EXAMPLES = "Train on N of the examples only. [default: all]"
 _MEAN = "Mean per channel over 255. [default: measured]"
 _STD = "Standard deviation per channel over 255. [default: measured]"
 
