@@ -1,8 +1,9 @@
 """Types of options: what is written on the command line, and what it must be."""
 
 import click
+from click.shell_completion import CompletionItem
 
-from keras_logitkd import features
+from keras_logitkd import features, zoo
 from keras_logitkd.features.objective import read_alpha
 from keras_logitkd.losses import grammar, registry, schedules
 
@@ -10,8 +11,12 @@ from keras_logitkd.losses import grammar, registry, schedules
 class _Read(click.ParamType):
     """What a function reads out of a text; its ValueError says what the text must be."""
 
-    def __init__(self, name, read):
-        self.name, self.read = name, read
+    def __init__(self, name, read, words):
+        self.name, self.read, self.words = name, read, words
+
+    def shell_complete(self, ctx, param, incomplete):
+        found = self.words() if self.words else ()
+        return [CompletionItem(word) for word in found if word.startswith(incomplete)]
 
     def convert(self, value, param, ctx):
         if not isinstance(value, str):  # read before
@@ -22,12 +27,17 @@ class _Read(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def shown_as(name):
-    """Makes a type of the function below; help shows the name."""
-    return lambda read: _Read(name, read)
+def shown_as(name, words=None):
+    """Makes a type of the function below.
+
+    Args:
+        name: what the help shows.
+        words: function without arguments to common values, which shells complete. Defaults to None.
+    """
+    return lambda read: _Read(name, read, words)
 
 
-@shown_as("model")
+@shown_as("model", zoo.list_models)
 def model_name(text):
     """A specification of a network."""
     from keras_logitkd import model_specs
@@ -36,7 +46,7 @@ def model_name(text):
     return text
 
 
-@shown_as("model[,...]")
+@shown_as("model[,...]", zoo.list_models)
 def teachers(text):
     """Specifications of networks, separated by commas."""
     for part in text.split(","):
@@ -44,7 +54,7 @@ def teachers(text):
     return text
 
 
-@shown_as("model")
+@shown_as("model", zoo.list_models)
 def one_teacher(text):
     """The specification of one network."""
     if "," in text:
@@ -52,7 +62,7 @@ def one_teacher(text):
     return teachers.read(text)
 
 
-@shown_as("objective")
+@shown_as("objective", lambda: [*registry.LOSSES, *features.METHODS, "sequential"])
 def objective(text):
     """A logit loss, its stages, feature methods, or logit loss and methods, or sequential."""
     if text == "sequential":

@@ -71,7 +71,7 @@ def _kind_of(field):
     return parameters.numbers if kind is tuple else kind
 
 
-@parameters.shown_as("field=value")
+@parameters.shown_as("field=value", lambda: [f"{field.name}=" for field in FIELDS])
 def _assignment(text):
     """The name of a field and its value, read as the field's own option reads it."""
     name, equals, value = (part.strip() for part in text.partition("="))

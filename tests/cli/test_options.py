@@ -128,3 +128,23 @@ def test_what_set_refuses(typed, parts):
         parsed(*typed)
     for part in parts:
         assert part in refused.value.format_message()
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("logitkd di", ["distill", "diagnose"]),
+        ("logitkd distill --sync", ["--sync-batch-norm"]),
+        ("logitkd distill --student wrn-16-", ["wrn-16-1", "wrn-16-2", "wrn-16-4"]),
+        ("logitkd distill --loss se", ["sequential"]),
+        ("logitkd noise --set nes", ["nesterov="]),
+        ("logitkd reproduce table", ["table2", "table3", "table4", "table5", "table6"]),
+    ],
+)
+def test_shells_complete(run, monkeypatch, typed, completed):
+    monkeypatch.setenv("_LOGITKD_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    code, out, _ = run()
+    assert code == 0
+    assert out.splitlines() == [f"plain,{word}" for word in completed]
