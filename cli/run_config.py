@@ -7,10 +7,13 @@ import click
 from click.core import ParameterSource
 
 _KEY = f"{__name__}.expected"
+# Settings that options say by the same names: of both commands, and of distill alone.
+_SHARED = ("dataset", "data_dir", "seed", "views")
+_TAUGHT = ("loss", "alpha", "logit_dtype")
 # Options that say where and how, and make no other run.
 _PLACES = {
     *("runs_dir", "cache_dir", "cache_limit", "no_cache", "name", "resume", "checkpoint_steps"),
-    *("as_json", "baseline", "data_dir"),
+    *("as_json", "baseline", "data_dir", "dry_run"),
 }
 
 
@@ -40,23 +43,16 @@ def options_of(content, path, command):
     if settings.kind != command:
         raise ValueError(f"a run of `logitkd {settings.kind}`, not of `logitkd {command}`")
     recipe = {name: value for name, value in content["recipe"].items() if name != "teacher"}
-    shared = {
-        "dataset": settings.dataset,
-        "data-dir": settings.data_dir,
-        "seed": settings.seed,
-        "views": settings.views,
-        **recipe,
-        **_devices(settings),
-    }
+    shared = {name: getattr(settings, name) for name in _SHARED} | recipe | _devices(settings)
     if command == "train":
         return {"model": settings.model, "size": settings.size, **shared}
+    teachers = _teachers(settings, pathlib.Path(path).resolve().parent.parent)
+    taught = {name: getattr(settings, name) for name in _TAUGHT}
     return {
         "student": settings.model,
         "student-size": settings.size,
-        "loss": settings.loss,
-        "alpha": settings.alpha,
-        "logit-dtype": settings.logit_dtype,
-        **_teachers(settings, pathlib.Path(path).resolve().parent.parent),
+        **teachers,
+        **taught,
         **shared,
     }
 
