@@ -1,6 +1,7 @@
 """`logitkd distill`: the main job."""
 
 import dataclasses
+import functools
 
 import click
 from click.core import ParameterSource
@@ -85,31 +86,33 @@ def distill(context, **given):
 
     workspace = session.workspace_of(given, by_several=True)
     is_chief = workspace.devices.is_chief
-    if is_chief:
-        job = workspace.job(_cell(context, workspace, given), given["name"])
-        plans.show("distill", job, given["dry_run"], runs=len(given["seeds"] or [0]))
+    count = len(given["seeds"] or [0])
     if given["dry_run"]:
+        if is_chief:
+            plans.show("distill", workspace.job(_cell(workspace, given), given["name"]), count)
         return
+    announce = functools.partial(plans.announce, "distill", runs=count) if is_chief else None
     if given["seeds"] is None:
-        runs = _distil(context, workspace, given, given["name"])
+        runs = _distil(workspace, given, given["name"], announce)
         if is_chief:
             _report(given, *runs)
         return
     pairs = []
     for seed in given["seeds"]:
         name = f"{given['name']}-s{seed}" if given["name"] else None
-        pairs.append(_distil(context, dataclasses.replace(workspace, seed=seed), given, name))
+        pairs.append(_distil(dataclasses.replace(workspace, seed=seed), given, name, announce))
+        announce = None
     if is_chief:
         seeds.report(given, pairs)
 
 
-def _distil(context, workspace, given, name):
+def _distil(workspace, given, name, announce):
     """Returns the run, and that on hard labels where it is asked for or else None."""
-    run = workspace.run(_cell(context, workspace, given), name)
+    run = workspace.run(_cell(workspace, given), name, announce=announce)
     return run, workspace.train(given["student"]) if given["baseline"] else None
 
 
-def _cell(context, workspace, given):
+def _cell(workspace, given):
     """The `Cell` that is asked for."""
     cell = workspace.distillation(
         given["student"],
@@ -118,7 +121,7 @@ def _cell(context, workspace, given):
         alpha=given["alpha"],
         teacher_epochs=given["teacher_epochs"],
     )
-    run_config.check(context, workspace, cell)
+    run_config.check(workspace, cell)
     return cell
 
 

@@ -24,32 +24,35 @@ plan_options = options.together(
 )
 
 
-def show(command, job, is_dry, runs=1):
-    """Prints what a job is going to do on standard error, if it is not done.
+def announce(command, job, runs=1):
+    """Prints what a job is going to do on standard error.
 
-    How long it takes is measured where nothing runs afterwards, and where the recipe was made for
-    the data.
+    How long it takes is measured where the recipe was made for the data.
 
     Args:
         command: its name.
         job: the `Job`.
-        is_dry: whether it ends there.
         runs: how many such runs there are. Defaults to 1.
     """
     from keras_logitkd.runs import plan
     from keras_logitkd.runs.spec.recipes import is_fitted
 
-    measured = is_dry or is_fitted(job.workspace.dataset)
-    made = plan.plan_of(job)
-    if made.is_done and not is_dry:
-        return
-    if measured and not made.is_done:
-        made = plan.plan_of(job, seconds=plan.unfinished_seconds(job))
-    rows = [*made.rows, ("change it", _CHANGES[command])]
-    if runs > 1:
-        rows.append(("seeds", f"{runs} such runs"))
-    if made.is_done:
-        rows.append(("done", "this run is finished already"))
+    seconds = plan.unfinished_seconds(job) if is_fitted(job.workspace.dataset) else None
+    _print(command, plan.plan_of(job, seconds), runs, err=True)
+
+
+def show(command, job, runs=1):
+    """Prints the same on standard output, with the time, where nothing runs afterwards."""
+    from keras_logitkd.runs import plan
+
+    is_done = plan.is_done(job)
+    rows = plan.plan_of(job, None if is_done else plan.unfinished_seconds(job))
+    _print(command, [*rows, ("done", "this run is finished already")] if is_done else rows, runs)
+
+
+def _print(command, rows, runs, err=False):
+    rows = [*rows, *([("seeds", f"{runs} such runs")] if runs > 1 else [])]
+    rows.append(("change it", _CHANGES[command]))
     width = max(len(what) for what, _ in rows)
     for what, text in rows:
-        click.echo(f"{what:{width}}  {text}", err=not is_dry)
+        click.echo(f"{what:{width}}  {text}", err=err)

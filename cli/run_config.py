@@ -106,7 +106,7 @@ def remember(context, content, path):
     context.meta[_KEY] = (content, path)
 
 
-def check(context, workspace, cell):
+def check(workspace, cell):
     """Raises click.UsageError where a cell is not the run of the config that made its options.
 
     That is so where something else has changed, such as the data or a teacher's file. What is typed
@@ -114,6 +114,7 @@ def check(context, workspace, cell):
     """
     from keras_logitkd.runs.spec.settings import differing_settings
 
+    context = click.get_current_context()
     content, path = context.meta.get(_KEY, (None, None))
     sources = {name: context.get_parameter_source(name) for name in context.params}
     typed = {name for name, source in sources.items() if source is ParameterSource.COMMANDLINE}

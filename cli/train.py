@@ -1,5 +1,7 @@
 """`logitkd train`: a network on hard labels."""
 
+import functools
+
 import click
 
 from keras_logitkd.cli import (
@@ -37,13 +39,15 @@ def train(context, **given):
 
     workspace = session.workspace_of(given, by_several=True)
     cell = workspace.labelled(given["model"])
-    run_config.check(context, workspace, cell)
-    if workspace.devices.is_chief:
-        plans.show("train", workspace.job(cell, given["name"]), given["dry_run"])
+    run_config.check(workspace, cell)
+    is_chief = workspace.devices.is_chief
     if given["dry_run"]:
+        if is_chief:
+            plans.show("train", workspace.job(cell, given["name"]))
         return
-    run = workspace.run(cell, given["name"])
-    if not workspace.devices.is_chief:
+    announce = functools.partial(plans.announce, "train") if is_chief else None
+    run = workspace.run(cell, given["name"], announce=announce)
+    if not is_chief:
         return
     if given["as_json"]:
         tables.print_json({"run": str(run.directory.path), **run.result})

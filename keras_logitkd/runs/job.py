@@ -48,7 +48,7 @@ class Job:
     directory: RunDirectory
     teachers: tuple = ()
 
-    def run(self, wait=False):
+    def run(self, wait=False, announce=None):
         """Trains a network, or reports a finished run of the same settings.
 
         Of several machines, the chief alone writes to the directory, which all must see.
@@ -56,6 +56,8 @@ class Job:
         Args:
             wait: whether to wait for another process that trains this run. Defaults to False: it
                 is an error.
+            announce: called with the job when it is found to be possible, before anything is
+                trained or written; not where it is finished. Defaults to None.
 
         Returns:
             The final numbers, the content of result.json.
@@ -78,6 +80,8 @@ class Job:
                 return result
             devices.from_chief("prepare")
             training = Training(self)  # Refuses before anything is written.
+            if announce is not None:
+                announce(self)
             with self._held(wait):
                 # Another process may have finished it, or begun a run of that name, meanwhile.
                 result = self._finished()

@@ -1,7 +1,5 @@
 """What a run is going to do, before it does it."""
 
-import dataclasses
-
 import numpy as np
 
 from keras_logitkd import model_specs
@@ -12,21 +10,8 @@ from keras_logitkd.runs.spec.recipes import is_fitted
 _DTYPE_BYTES = {"float32": 4, "float16": 2}
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """A job in words.
-
-    Args:
-        rows: list of (what, text) pairs.
-        is_done: whether the run is finished already.
-    """
-
-    rows: list
-    is_done: bool
-
-
 def plan_of(job, seconds=None):
-    """Returns the `Plan` of a `Job`; nothing is trained or written.
+    """Returns a `Job` in words, a list of (what, text) pairs; nothing is trained or written.
 
     Args:
         job: the `Job`.
@@ -46,8 +31,12 @@ def plan_of(job, seconds=None):
         rows += [("because", text) for text in fitting.reasons(dataset, recipe, pretrained)]
     if seconds is not None:
         rows.append(("time", _time(seconds)))
-    rows.append(("run", str(job.directory.path)))
-    return Plan(rows, job.directory.read_result() is not None)
+    return [*rows, ("run", str(job.directory.path))]
+
+
+def is_done(job):
+    """Whether a `Job` is finished already."""
+    return job.directory.read_result() is not None
 
 
 def unfinished_seconds(job):
@@ -58,7 +47,7 @@ def unfinished_seconds(job):
     total, models = 0.0, []
     for teacher in job.teachers:
         own = teacher.job
-        if own is None or own.directory.read_result() is not None:
+        if own is None or is_done(own):
             models.append(teacher.load())
             continue
         total += unfinished_seconds(own)

@@ -111,7 +111,7 @@ class Workspace:
             }
         )
 
-    def run(self, cell, name=None, wait=False):
+    def run(self, cell, name=None, wait=False, announce=None):
         """Returns the `Run` of a cell: found, or trained after the teachers that are not there yet.
 
         Args:
@@ -119,12 +119,13 @@ class Workspace:
             name: of the run directory. Defaults to one made from the settings.
             wait: whether to wait for another process that trains this run. Defaults to False: it
                 is an error. Teachers are always waited for.
+            announce: as for `Job.run`; not called for teachers. Defaults to None.
 
         Raises:
             ValueError: As `Job.run` and `teachers.from_file` do.
         """
         job = self.job(cell, name)
-        return Run(job.directory, job.run(wait), job.teachers)
+        return Run(job.directory, job.run(wait, announce), job.teachers)
 
     def job(self, cell, name=None):
         """Returns the `Job` of a cell, nothing of it done. Arguments are those of `run`."""

@@ -177,11 +177,11 @@ def test_unexpected_errors_of_a_cell_are_one_line_and_with_debug_a_traceback(
 def test_stages_are_what_losses_reads(run_on_tiny, own_teacher, monkeypatch):
     asked = []
 
-    def distill(self, *args, loss, **kwargs):
-        asked.append(losses.get(loss).stages)
+    def run(self, cell, *args, **kwargs):
+        asked.append(losses.get(cell.loss).stages)
         raise ValueError("seen enough")
 
-    monkeypatch.setattr(Workspace, "distill", distill)
+    monkeypatch.setattr(Workspace, "run", run)
     stages = ("--stages", "kl:3@0, kl:inf@1 ,mse@2", "--epochs", "3")
     code, _, err = run_on_tiny(*on_tiny(*DISTILL), *stages)
     assert (code, err) == (2, "logitkd: error: seen enough\n")
