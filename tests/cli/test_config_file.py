@@ -113,13 +113,15 @@ lr-drops: [0.5, 0.75]
 def test_yaml_holds_options_by_their_long_names(run_on_tiny, own_teacher):
     pathlib.Path("c.yaml").write_text(YAML)
     code, out, err = run_on_tiny(
-        "distill", "--config", "c.yaml", "--teacher", "own.keras", "--json"
+        *("distill", "--config", "c.yaml", "--teacher", "own.keras", "--json"),
+        *("--set", "batch-size=8", "--set", "nesterov=no"),
     )
     assert code == 0, err
     config = json.loads(pathlib.Path(json.loads(out)["run"], "config.json").read_text())
     assert (config["loss"], config["recipe"]["epochs"]) == ("kl:2", 1)
     assert (config["recipe"]["flip"], config["recipe"]["lr_drops"]) == (False, [0.5, 0.75])
     assert config["teacher"] == "own.keras"
+    assert (config["recipe"]["batch_size"], config["recipe"]["nesterov"]) == (8, False)
 
 
 @pytest.mark.parametrize(
