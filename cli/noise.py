@@ -48,7 +48,13 @@ def noise(context, **given):
     workspace = sweeps.sweep_workspace(given)
     teachers = workspace.teachers_named(given["teacher"], given["teacher_epochs"])
     entries = experiment.noise_entries(
-        given["student"], teachers, noises, given["losses"], given["seeds"], given["views"]
+        given["student"],
+        teachers,
+        noises,
+        given["losses"],
+        given["seeds"],
+        given["views"],
+        given["student_size"],
     )
     title = f"{given['student']} on wrong labels of {given['dataset']}"
     story = table_report.Story(

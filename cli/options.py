@@ -49,7 +49,7 @@ def folder(flag, text, **attributes):
 teacher_epochs_option = count(
     "--teacher-epochs", "Epochs of a teacher by name. [default: its recipe's]", group=WHAT
 )
-model_help = "zoo name, keras:NAME, FILE.keras or FILE.py:FUNCTION"
+model_help = "zoo name, keras:NAME, FILE.keras, ... (docs/models.md)"
 distillation_options = together(
     option(
         "--student",

@@ -13,6 +13,10 @@ from keras_logitkd.cli.grouping import WHAT, Command
     "Epochs of the first teacher. [default: its recipe's]",
     group=WHAT,
 )
+@options.count("--student-size", "Side of the images of the networks after the first.", group=WHAT)
+@options.count(
+    "--teacher-size", "Side of the first teacher's images. [default: the views']", group=WHAT
+)
 @options.data_options
 @options.views_option
 @options.sweep_options(default_seeds="0")
@@ -32,7 +36,9 @@ def sequential(context, **given):
     links = chain.parse_links(given["links"])
     workspace = sweeps.sweep_workspace(given)
     first = workspace.teachers_named(links[0].model, given["teacher_epochs"])
-    entries = chain.chain_entries(first, links[1:], given["seeds"], given["views"])
+    entries = chain.chain_entries(
+        first, links[1:], given["seeds"], given["views"], given["student_size"]
+    )
     story = table_report.Story(
         title=f"Chain on {given['dataset']}",
         what=f"{' -> '.join(given['links'])}, seeds {', '.join(map(str, given['seeds']))}.",

@@ -48,7 +48,7 @@ def _model_and_loss(text):
     return next((each for each in splits if of_column(each[1]) is not None), splits[0])
 
 
-def chain_entries(first, links, seeds, views=None):
+def chain_entries(first, links, seeds, views=None, size=None):
     """Returns the cells of a chain, one chain for each seed from the same first teachers.
 
     Args:
@@ -56,6 +56,7 @@ def chain_entries(first, links, seeds, views=None):
         links: the list of `Link`s after it.
         seeds: of all networks after the first.
         views: as in `Cell`.
+        size: of the images of all networks after the first, as in `Cell`.
 
     Returns:
         List of `Entry`; rows are the places in the chain, columns the objectives.
@@ -69,7 +70,7 @@ def chain_entries(first, links, seeds, views=None):
     for seed in seeds:
         teachers = first
         for place, link in enumerate(links, start=2):
-            cell = Cell(link.model, teachers, link.loss, seed=seed, views=views)
+            cell = Cell(link.model, teachers, link.loss, seed=seed, views=views, size=size)
             entries.append(Entry(f"{place} {link.model}", link.loss, cell))
             teachers = (cell,)
     return entries

@@ -16,17 +16,18 @@ MEASURES = {
 }
 
 
-def noise_entries(student, teachers, noises, columns, seeds, views=None):
+def noise_entries(student, teachers, noises, columns, seeds, views=None, size=None):
     """Returns the cells: for each noise its teachers, and students by each objective.
 
     Args:
-        student: zoo name.
+        student: specification of the network.
         teachers: tuple of cells on clean labels, which are trained on the noisy ones instead, or
             of files, which stay as they are.
         noises: list of `LabelNoise`.
         columns: list of `"ce"` or losses as `losses.get` reads them.
         seeds: of the students.
         views: as in `Cell`.
+        size: of the students' images, as in `Cell`.
 
     Returns:
         List of `Entry`; rows are noises, columns objectives.
@@ -50,7 +51,11 @@ def noise_entries(student, teachers, noises, columns, seeds, views=None):
             if isinstance(member, Cell)
         ]
         entries += [
-            Entry(noise.label, column, cell_of(column, student, taught, seed=seed, **common))
+            Entry(
+                noise.label,
+                column,
+                cell_of(column, student, taught, seed=seed, size=size, **common),
+            )
             for column in columns
             for seed in seeds
         ]

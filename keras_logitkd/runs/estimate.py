@@ -31,7 +31,8 @@ def run_seconds(settings, dataset, teachers=(), stored=True):
     recipe = settings.recipe
     examples = len(recipe.split(dataset.train.labels)[0])
     epochs = recipe.epochs + recipe.head_epochs
-    views = min(epochs, settings.views or epochs) if stored else epochs
+    own = max(recipe.epochs, recipe.head_epochs)  # both stages begin with the first view
+    views = min(own, settings.views or own) if stored else epochs
     batch = min(recipe.batch_size, examples)
     step = _seconds_of(_train_step(_network(settings, dataset)), _images(recipe, dataset, batch))
     read = _reading(dataset) * examples

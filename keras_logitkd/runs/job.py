@@ -191,8 +191,8 @@ class Training:
             self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
         self.progress = []
         if workspace.progress is not None and self.devices.is_chief:
-            label = f"{self.settings.model} {self.settings.objective}"
-            self.progress = [workspace.progress(label, len(self.data.train_indices))]
+            examples = len(self.data.train_indices)
+            self.progress = [workspace.progress(self.settings.title, examples)]
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
@@ -252,7 +252,7 @@ class Training:
         validation = None
         with self.devices.chief_first():
             if store is not None:
-                self.logits.fill_for(start[0])
+                self.logits.begin(start[0], stage.stage.logit_loss)
             if stage.is_main:
                 held_out = functools.partial(self.data.validation_batches, self.logits)
                 validation = self.devices.batches(held_out)

@@ -102,7 +102,7 @@ def _views(recipe, job):
 def _logits(settings, workspace, data):
     if workspace.cache is None:
         return "the teacher runs in every step (--no-cache)"
-    epochs = settings.recipe.epochs + settings.recipe.head_epochs
+    epochs = max(settings.recipe.epochs, settings.recipe.head_epochs)
     views = min(epochs, settings.views or epochs)
     count = len(data.train_indices) * workspace.dataset.num_classes * views
     size = count * _DTYPE_BYTES[settings.logit_dtype]

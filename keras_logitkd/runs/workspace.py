@@ -181,7 +181,7 @@ class Workspace:
         teachers = self.teachers(cell)
         data = RunData(self.settings(cell, teachers), self.dataset)
         logits = TeacherLogits(teachers, data, self.cache)
-        logits.fill_for(0, self.recipe.epochs)
+        logits.fill_for(0, max(self.recipe.epochs, self.recipe.head_epochs))
         if len(data.validation_indices):
             logits.of(self.dataset.train, data.validation_indices)
         logits.of(self.dataset.test)

@@ -6,10 +6,11 @@ import dataclasses
 import io
 import logging
 
+from keras_logitkd.model_specs import name_of
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
-from keras_logitkd.runs.spec.settings import differing_settings
+from keras_logitkd.runs.spec.settings import differing_settings, safe_name
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
@@ -62,7 +63,7 @@ class Search:
         job = workspace.job(cell)
         self.settings, self.teachers = job.settings, job.teachers
         identity = {**self.to_config(), "data_dir": None, "teacher": None}
-        default = f"tune-{method}-{student}-{hashing.of_json(identity)[:8]}"
+        default = f"tune-{method}-{safe_name(name_of(student))}-{hashing.of_json(identity)[:8]}"
         self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
         self.path = self.directory.path
 

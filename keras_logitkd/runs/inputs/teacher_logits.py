@@ -1,6 +1,7 @@
 """What the teachers of a run say: read from stores, or computed where there is no cache."""
 
 import functools
+import logging
 import time
 
 import keras
@@ -14,6 +15,9 @@ from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import logit_cache
 
 EVALUATION_BATCH = 256
+_OUTLIER = 10  # times the length of the median example's logits
+
+_log = logging.getLogger(__name__)
 
 
 class TeacherLogits:
@@ -42,7 +46,7 @@ class TeacherLogits:
             return None
         views, seed = {"view": self.recipe.augmentation.to_config()}, self.settings.view_seed
         store = self._store(self.data.dataset.train, self.data.train_indices, views, seed)
-        self.cache.check_space(store, map(self._view, range(self.recipe.epochs)))
+        self.cache.check_space(store, map(self._view, range(self._epochs)))
         return store
 
     @functools.cached_property
@@ -60,7 +64,7 @@ class TeacherLogits:
             epochs: how many epochs from this one on. Defaults to as many as the stream runs ahead.
         """
         ahead = 1 - (-pipeline.lookahead() // self.data.steps_per_epoch)
-        end = min(epoch + (ahead if epochs is None else epochs), self.recipe.epochs)
+        end = min(epoch + (ahead if epochs is None else epochs), self._epochs)
         for view in sorted({*map(self._view, range(epoch, end))}):
             self.fill(view)
 
@@ -76,6 +80,26 @@ class TeacherLogits:
             view_seed=self.settings.view_seed,
         )
         return self._ensure(self.store, view, batches)
+
+    def begin(self, epoch, loss):
+        """Fills what the training needs that begins with an epoch, see `fill_for`.
+
+        It is said where some logits are so long that a squared error, the `loss`, follows them.
+        """
+        self.fill_for(epoch)
+        if loss == "mse":
+            self._warn_of_outliers(self._view(epoch))
+
+    def _warn_of_outliers(self, view):
+        lengths = np.linalg.norm(np.asarray(self.store.read(view), np.float64), axis=-1)
+        longest, median = lengths.max(), np.median(lengths)
+        if longest > _OUTLIER * median:
+            _log.warning(
+                "The teacher's logits of %d of %d images are more than %d times as long as the "
+                "median's, one %.0f times: mse follows such outliers and may diverge; kl:4 does "
+                "not",
+                *(np.sum(lengths > _OUTLIER * median), len(lengths), _OUTLIER, longest / median),
+            )
 
     def of(self, split, indices=None):
         """Returns the logits of a split's examples under evaluation preprocessing.
@@ -105,6 +129,11 @@ class TeacherLogits:
         logits = logit_cache.ensure(store, view, batches, lambda: self.models)
         self.seconds += (time.monotonic() - started) * missing
         return logits
+
+    @property
+    def _epochs(self):
+        """Epochs of the longest stage that reads logits; each begins with the first view."""
+        return max(self.recipe.epochs, self.recipe.head_epochs)
 
     def _view(self, epoch):
         return pipeline.view_of(epoch, self.settings.views)

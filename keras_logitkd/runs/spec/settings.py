@@ -73,6 +73,11 @@ class RunSettings(Cell):
             return "ce"
         return self.loss if self.alpha == 1 else f"{self.loss}+a{alpha_text(self.alpha)}"
 
+    @property
+    def title(self):
+        """What is trained by what, in short, for people."""
+        return f"{name_of(self.model)} {self.objective}"
+
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""
         return {"kind": self.kind, **to_json(self)}
@@ -91,8 +96,12 @@ class RunSettings(Cell):
         dataset = self.dataset.rstrip("/").split("/")[-1] if ":" in self.dataset else self.dataset
         noise = f"-{self.noise.label}" if self.noise else ""
         readable = f"{dataset}-{name_of(self.model)}-{self.objective}{noise}-s{self.seed}"
-        safe = re.sub(r"[^A-Za-z0-9.+=-]+", "_", readable).lstrip("._+=-")
-        return f"{safe}-{hashing.of_json(identity)[:8]}"
+        return f"{safe_name(readable)}-{hashing.of_json(identity)[:8]}"
+
+
+def safe_name(text):
+    """Returns a text with an underscore for what the name of a directory should not have."""
+    return re.sub(r"[^A-Za-z0-9.+=-]+", "_", text).lstrip("._+=-")
 
 
 def differing_settings(first, second):
