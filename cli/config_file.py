@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import click
+from click.core import ParameterSource
 
 from keras_logitkd.cli import options, run_config
 from keras_logitkd.cli.grouping import RUN
@@ -13,6 +14,7 @@ from keras_logitkd.cli.grouping import RUN
 _PARTS = ("options", "search")  # what a file may have; `search` says where the options are from
 _YAML = (".yaml", ".yml")
 _PLAIN = str | int | float  # what the values of options are
+_KEY = f"{__name__}.path"
 
 
 def config_option(command):
@@ -31,6 +33,7 @@ def config_option(command):
 def _use(context, parameter, path):
     if path is None:
         return
+    context.meta[_KEY] = path
     content = _load(path)
     if run_config.is_one(content):
         try:
@@ -41,6 +44,18 @@ def _use(context, parameter, path):
     else:
         given = _options_in(path, content)
     context.default_map = _defaults(path, given, _by_long_name(context.command))
+
+
+def place_of(error):
+    """Returns ` (FILE, line N)` where a click.UsageError is about a value of the file, or ""."""
+    context, option = error.ctx, getattr(error, "param", None)
+    if (
+        option is None
+        or context.get_parameter_source(option.name) is not ParameterSource.DEFAULT_MAP
+    ):
+        return ""
+    path = context.meta[_KEY]
+    return f" ({path}{_line_of(path, option.opts[0][2:]).rstrip(',')})"
 
 
 def _by_long_name(command):

@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from keras_logitkd.cli import near_misses, registry
+from keras_logitkd.cli import registry
 from keras_logitkd.processes import cluster, interrupts
 from keras_logitkd.storage.atomic import StorageError
 
@@ -124,9 +124,18 @@ def _exit_code(error):
     return BAD_INPUT if is_input else FAILED
 
 
+def _of_usage(error):
+    """What click found wrong, with what was meant and the place in a file."""
+    from keras_logitkd.cli import config_file, near_misses
+
+    if not isinstance(error, click.UsageError):
+        return error.format_message()
+    return near_misses.explained(error) + config_file.place_of(error)
+
+
 def _one_line(error):
     if isinstance(error, click.ClickException):
-        text = near_misses.explained(error)
+        text = _of_usage(error)
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
     elif isinstance(error, MemoryError):

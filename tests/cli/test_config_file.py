@@ -136,6 +136,8 @@ def test_yaml_holds_options_by_their_long_names(run_on_tiny, own_teacher):
         ("distill", "set: {epochs: 3}", ("'set'", "by themselves")),
         ("distill", "epochs: 2020-01-01", ("'epochs'", "2020-01-01")),
         ("distill", "student: vgg", ("--student", "'vgg'")),
+        ("distill", "student: wrn-10-1\nepochs: x", ("--epochs", "'x'", "(c.yaml, line 2)")),
+        ("distill", "student: wrn-10-1\nalpha: 2", ("--alpha", "[0, 1]", "(c.yaml, line 2)")),
         ("noise", "student: wrn-10-1\nnoise: [pair:2]", ("`rate`", "rate=2.0")),
         ("noise", "noises: pair:0.2", ("'noises'", "'noise'")),
         ("tune", "trial: 3", ("'trial'", "'trials'")),

@@ -53,6 +53,8 @@ def test_every_option_is_in_a_group_and_says_what_it_is(name):
         if isinstance(option, click.Option) and not option.hidden:
             assert isinstance(option, grouping.Option), option.name
             assert option.group in grouping.GROUPS
+            is_output = option.name in ("as_json", "debug", "output")
+            assert (option.group == grouping.OUTPUT) == is_output, f"{option.name} has no group="
             assert option.help
 
 
