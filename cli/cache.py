@@ -2,16 +2,23 @@
 
 import click
 
-from keras_logitkd.cli import options, parameters, quiet, tables
+from keras_logitkd.cli import config_file, options, parameters, quiet, tables
+from keras_logitkd.cli.grouping import WHAT, Group
 
 _place = options.together(options.cache_dir_option, options.runs_option)
 
 
-@click.group(invoke_without_command=True)
-@click.option("--teacher", type=parameters.teachers, help="As for distill. [default: the recipe's]")
-@options.count("--teacher-epochs", "Epochs of a teacher by name.")
+@click.group(cls=Group, invoke_without_command=True)
+@options.option(
+    "--teacher",
+    type=parameters.teachers,
+    group=WHAT,
+    help="As for distill. [default: the recipe's]",
+)
+@options.teacher_epochs_option
 @options.cache_options
 @options.run_options
+@config_file.config_option
 @click.pass_context
 def cache(context, **given):
     """Compute a teacher's logits ahead of time, or look at the stores that exist."""

@@ -16,6 +16,7 @@ from keras_logitkd.data import specs
 @options.data_dir_option
 @click.option(
     "--teacher",
+    metavar="FILE_OR_RUN",
     help="A .keras file or run to measure the agreement with. [default: the run's]",
 )
 @click.option("--split", type=click.Choice(["test", "train"]), default="test")

@@ -39,6 +39,8 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.help) for command in registry.COMMANDS])
+        formatter.write_paragraph()
+        formatter.write_text("logitkd COMMAND --help has the options of each.")
 
 
 @click.command(
@@ -122,9 +124,18 @@ def _exit_code(error):
     return BAD_INPUT if is_input else FAILED
 
 
+def _of_usage(error):
+    """What click found wrong, with what was meant and the place in a file."""
+    from keras_logitkd.cli import config_file, near_misses
+
+    if not isinstance(error, click.UsageError):
+        return error.format_message()
+    return near_misses.explained(error) + config_file.place_of(error)
+
+
 def _one_line(error):
     if isinstance(error, click.ClickException):
-        text = error.format_message()
+        text = _of_usage(error)
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
     elif isinstance(error, MemoryError):

@@ -2,29 +2,34 @@
 
 import click
 
-from keras_logitkd.cli import options, parameters, quiet
+from keras_logitkd.cli import config_file, options, parameters, quiet
+from keras_logitkd.cli.grouping import WHAT, Command
 
 
-@click.command()
+@click.command(cls=Command)
 @options.distillation_options
-@click.option(
+@options.option(
     "--noise",
     "specs",
     multiple=True,
     required=True,
     metavar="SPEC",
-    help="symmetric:RATE, pair:RATE or matrix:FILE.csv; may be given several times.",
+    group=WHAT,
+    help="symmetric:RATE, pair:RATE or matrix:FILE.csv; repeatable.",
 )
-@options.count("--noise-seed", "Of the labels.", least=0, default=0)
-@click.option(
+@options.count("--noise-seed", "Seed of the wrong labels.", least=0, default=0, group=WHAT)
+@options.option(
     "--losses",
     type=parameters.losses,
+    metavar="LOSS,...",
+    group=WHAT,
     default="ce,kl:0.5,kl:1,kl:5,kl:20,mse",
-    help="Objectives of the students: ce, mse, kl:T with T in [0, inf], ...",
+    help="Objectives of the students; ce: hard labels.",
 )
-@options.views_option
 @options.data_options
+@options.views_option
 @options.sweep_options(default_seeds="0,1,2")
+@config_file.config_option
 @click.pass_context
 def noise(context, **given):
     """Train a teacher on wrong labels, distil it by several objectives, and compare.

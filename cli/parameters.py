@@ -1,18 +1,23 @@
 """Types of options: what is written on the command line, and what it must be."""
 
 import click
+from click.shell_completion import CompletionItem
 
-from keras_logitkd import features
+from keras_logitkd import features, zoo
 from keras_logitkd.data import class_weights
 from keras_logitkd.features.objective import read_alpha
-from keras_logitkd.losses import registry, schedules
+from keras_logitkd.losses import grammar, registry, schedules
 
 
 class _Read(click.ParamType):
     """What a function reads out of a text; its ValueError says what the text must be."""
 
-    def __init__(self, name, read):
-        self.name, self.read = name, read
+    def __init__(self, name, read, words):
+        self.name, self.read, self.words = name, read, words
+
+    def shell_complete(self, ctx, param, incomplete):
+        found = self.words() if self.words else ()
+        return [CompletionItem(word) for word in found if word.startswith(incomplete)]
 
     def convert(self, value, param, ctx):
         if not isinstance(value, str):  # read before
@@ -23,12 +28,17 @@ class _Read(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def _shown_as(name):
-    """Makes a type of the function below; help shows the name."""
-    return lambda read: _Read(name, read)
+def shown_as(name, words=None):
+    """Makes a type of the function below.
+
+    Args:
+        name: what the help shows.
+        words: function without arguments to common values, which shells complete. Defaults to None.
+    """
+    return lambda read: _Read(name, read, words)
 
 
-@_shown_as("model")
+@shown_as("model", zoo.list_models)
 def model_name(text):
     """A specification of a network."""
     from keras_logitkd import model_specs
@@ -37,7 +47,7 @@ def model_name(text):
     return text
 
 
-@_shown_as("model[,...]")
+@shown_as("model[,...]", zoo.list_models)
 def teachers(text):
     """Specifications of networks, separated by commas."""
     for part in text.split(","):
@@ -45,7 +55,7 @@ def teachers(text):
     return text
 
 
-@_shown_as("model")
+@shown_as("model", zoo.list_models)
 def one_teacher(text):
     """The specification of one network."""
     if "," in text:
@@ -53,22 +63,26 @@ def one_teacher(text):
     return teachers.read(text)
 
 
-@_shown_as("objective")
+@shown_as("objective", lambda: [*registry.LOSSES, *features.METHODS, "sequential"])
 def objective(text):
-    """A logit loss, feature methods, or both, or sequential."""
+    """A logit loss, its stages, feature methods, or logit loss and methods, or sequential."""
     if text == "sequential":
         return text
     parsed = features.Objective.parse(text)
-    is_softened = parsed.argument is not None and parsed.temperature is not None
-    if is_softened or (parsed.stages and not parsed.methods):
-        raise ValueError(
-            f"{text!r} is not {', '.join(registry.LOSSES)} or sequential. Their options are --tau "
-            "and --stages"
-        )
+    if parsed.stages:
+        return "".join(text.split())
+    argument = parsed.argument
+    is_softened = parsed.logit_loss is not None and (
+        grammar.name_of(parsed.logit_loss) in registry.softened()
+    )
+    if argument is not None and is_softened and not schedules.moves(argument):
+        # One way to write a number: equal runs have equal names.
+        name = grammar.name_of(parsed.logit_loss)
+        return registry.with_argument(name, temperature.read(argument))
     return text
 
 
-@_shown_as("loss[,...]")
+@shown_as("loss[,...]")
 def losses(text):
     """Different names of objectives, separated by commas; whether they exist is seen later."""
     parts = features.split_list(text)
@@ -77,7 +91,7 @@ def losses(text):
     return parts
 
 
-@_shown_as("class,class,class")
+@shown_as("class,class,class")
 def three_names(text):
     """Three different names or numbers, separated by commas; whether they exist is seen later."""
     parts = tuple(part.strip() for part in text.split(","))
@@ -86,7 +100,7 @@ def three_names(text):
     return parts
 
 
-@_shown_as("devices")
+@shown_as("devices")
 def device_names(text):
     """Devices that share a batch."""
     from keras_logitkd.processes import cluster
@@ -95,7 +109,7 @@ def device_names(text):
     return text
 
 
-@_shown_as("float|schedule")
+@shown_as("float|schedule")
 def temperature(text):
     """A number in [0, inf], or the text of a schedule of positive ones."""
     if schedules.moves(text):
@@ -110,13 +124,13 @@ def temperature(text):
     return abs(number)  # of -0
 
 
-@_shown_as("float|schedule")
+@shown_as("float|schedule")
 def alpha(text):
     """A number in [0, 1], or the text of a schedule of such numbers."""
     return read_alpha(text).text
 
 
-@_shown_as("float[,...]")
+@shown_as("float[,...]")
 def numbers(text):
     """Numbers separated by commas."""
     try:
@@ -125,13 +139,13 @@ def numbers(text):
         raise ValueError(f"{text!r} is not a list of numbers such as 0.5,0.75") from None
 
 
-@_shown_as("balanced|FILE")
+@shown_as("balanced|FILE")
 def class_weight(text):
     """`balanced`, or a file of classes and their weights; the canonical text of these."""
     return class_weights.read_text(text)
 
 
-@_shown_as("integer[,...]")
+@shown_as("integer[,...]")
 def integers(text):
     """Different integers of at least 0, separated by commas."""
     parts = [part.strip() for part in text.split(",")]

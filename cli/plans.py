@@ -3,19 +3,24 @@
 import click
 
 from keras_logitkd.cli import options
+from keras_logitkd.cli.grouping import RECIPE, RUN
 
 _CHANGES = {
     "distill": "--preset quick, --epochs, --views, --teacher, --student-size, --teacher-size",
     "train": "--preset quick, --epochs, --size",
 }
 plan_options = options.together(
-    click.option(
+    options.option(
         "--preset",
         type=click.Choice(["standard", "quick"]),
         default="standard",
-        help="quick: a quarter of the epochs.",
+        metavar="PRESET",
+        group=RECIPE,
+        help="standard, or quick: a quarter of the epochs.",
     ),
-    click.option("--dry-run", is_flag=True, help="Print the plan with an estimate of the time."),
+    options.option(
+        "--dry-run", is_flag=True, group=RUN, help="Print the plan with an estimate of the time."
+    ),
 )
 
 

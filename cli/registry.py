@@ -28,14 +28,12 @@ COMMANDS = [
     Command("reproduce", "Run the paper's tables and figures.", continued=AGAIN),
     Command(
         "cache",
-        "Compute teachers' logits ahead of time; list, verify and remove them.",
+        "Compute teachers' logits ahead; list, verify, remove them.",
         continued=AGAIN,
     ),
-    Command("evaluate", "Accuracy, loss, calibration and agreement of a model on test data."),
+    Command("evaluate", "Accuracy, loss, calibration and agreement of a model."),
     Command("predict", "Name the classes of pictures."),
-    Command(
-        "analyze", "Draw what distillation did to logits, pre-logits, calibration and classes."
-    ),
+    Command("analyze", "Draw what distillation did: logits, calibration, classes."),
     Command("diagnose", "Say why a student is no better, and what to do."),
     Command("report", "Write one HTML page on a run, a sweep or a search."),
     Command("data", "List, show and import datasets."),

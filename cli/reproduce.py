@@ -2,26 +2,42 @@
 
 import click
 
-from keras_logitkd.cli import options, parameters, quiet
+from keras_logitkd.cli import config_file, options, parameters, quiet
+from keras_logitkd.cli.grouping import DATA, WHAT, Command
 from keras_logitkd.experiments.registry import EXPERIMENTS
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("what", type=click.Choice(EXPERIMENTS))
-@click.option(
+@options.option(
     "--scale",
+    group=WHAT,
     type=click.Choice(["smoke", "small", "paper"]),
     default="smoke",
+    metavar="SCALE",
     help="smoke: digits, minutes, and decides nothing; small: 4,000 images of Fashion-MNIST, "
     "half an hour or so each, all of them hours on two cores; paper: the paper's own data and "
     "networks, for GPUs.",
 )
-@click.option("--dataset", metavar="SPEC", help="Other data than the scale's, as for distill.")
+@options.option(
+    "--dataset", metavar="SPEC", group=DATA, help="Other data than the scale's, as for distill."
+)
 @options.data_dir_option
-@click.option("--teacher", type=parameters.one_teacher, help="Another teacher than the scale's.")
-@click.option("--student", type=parameters.model_name, help="One student instead of the scale's.")
-@options.count("--teacher-epochs", "Epochs of the teachers.")
+@options.option(
+    "--teacher",
+    type=parameters.one_teacher,
+    group=WHAT,
+    help="Another teacher than the scale's.",
+)
+@options.option(
+    "--student",
+    type=parameters.model_name,
+    group=WHAT,
+    help="One student instead of the scale's.",
+)
+@options.count("--teacher-epochs", "Epochs of the teachers.", group=WHAT)
 @options.sweep_options(default_seeds=None)
+@config_file.config_option
 @click.pass_context
 def reproduce(context, **given):
     """Run an experiment of the paper and say which of its claims held.

@@ -2,20 +2,25 @@
 
 import click
 
-from keras_logitkd.cli import options, quiet
+from keras_logitkd.cli import config_file, options, quiet
+from keras_logitkd.cli.grouping import WHAT, Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("links", nargs=-1, required=True, metavar="TEACHER MODEL:LOSS [MODEL:LOSS ...]")
 @options.count(
     "--teacher-epochs",
-    "Epochs of the first teacher. [default: the recipe's, whatever --epochs is]",
+    "Epochs of the first teacher. [default: its recipe's]",
+    group=WHAT,
 )
-@options.count("--student-size", "Side of the images of the networks after the first.")
-@options.count("--teacher-size", "Side of the first teacher's images. [default: the views']")
-@options.views_option
+@options.count("--student-size", "Side of the images of the networks after the first.", group=WHAT)
+@options.count(
+    "--teacher-size", "Side of the first teacher's images. [default: the views']", group=WHAT
+)
 @options.data_options
+@options.views_option
 @options.sweep_options(default_seeds="0")
+@config_file.config_option
 @click.pass_context
 def sequential(context, **given):
     """Distil along a chain, each network the teacher of the next.

@@ -4,17 +4,32 @@ import functools
 
 import click
 
-from keras_logitkd.cli import launcher, options, parameters, plans, quiet, tables
-
-
-@click.command()
-@click.option(
-    "--model", required=True, type=parameters.model_name, help=f"A network: {options.model_help}."
+from keras_logitkd.cli import (
+    config_file,
+    launcher,
+    options,
+    parameters,
+    plans,
+    quiet,
+    run_config,
+    tables,
 )
-@options.count("--size", "Side of the network's images in pixels. [default: the views']")
+from keras_logitkd.cli.grouping import TRAINED, Command
+
+
+@click.command(cls=Command)
+@options.option(
+    "--model",
+    required=True,
+    type=parameters.model_name,
+    group=TRAINED,
+    help=f"The network: {options.model_help}.",
+)
+@options.count("--size", "Side of its images in pixels. [default: the views']", group=TRAINED)
 @options.workers_option
 @plans.plan_options
 @options.run_options
+@config_file.config_option
 @click.pass_context
 def train(context, **given):
     """Train a network on hard labels and save it as model.keras in a run directory."""
@@ -24,6 +39,7 @@ def train(context, **given):
 
     workspace = session.workspace_of(given, by_several=True)
     cell = workspace.labelled(given["model"])
+    run_config.check(workspace, cell)
     is_chief = workspace.devices.is_chief
     if given["dry_run"]:
         if is_chief:

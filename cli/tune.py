@@ -3,56 +3,72 @@
 import click
 
 from keras_logitkd import features
-from keras_logitkd.cli import launcher, options, parameters, quiet, tables
+from keras_logitkd.cli import config_file, launcher, options, parameters, quiet, tables
+from keras_logitkd.cli.grouping import DEVICES, SEARCH, Command
 from keras_logitkd.losses import registry
 
 _METHODS = ("random", "grid", "bayesian", "hyperband")
 _GRID_POINTS = 5
 
 
-@click.command()
+@click.command(cls=Command)
 @options.distillation_options
-@click.option(
+@options.option(
     "--search",
     "method",
+    group=SEARCH,
     type=click.Choice(_METHODS),
     default="random",
-    help="How the next trial is chosen.",
+    metavar="METHOD",
+    help=f"How trials are chosen: {', '.join(_METHODS)}.",
 )
-@options.count("--trials", "How many at most; a grid may have fewer points.", default=10)
-@click.option(
+@options.count("--trials", "How many at most; a grid may have fewer.", default=10, group=SEARCH)
+@options.option(
     "--losses",
     default="kl,mse",
-    metavar="kl,mse,METHOD",
-    help="Losses to choose from; feature methods as in distill --loss, such as at or mse+at.",
+    metavar="LOSS,...",
+    group=SEARCH,
+    help="What to choose from, as in distill --loss: kl,mse+at.",
 )
-@click.option(
+@options.option(
     "--tau-range",
     metavar="LOW,HIGH|none",
-    help="Logarithmic axis of the temperature of kl, bkl or ttm. [default: 0.1,30]",
+    group=SEARCH,
+    help="Temperatures of kl, bkl or ttm, logarithmic. [default: 0.1,30]",
 )
-@click.option(
+@options.option(
     "--tau-choices",
     type=parameters.numbers,
-    help="Temperatures in [0, inf] beside the axis, such as 0,inf.",
+    metavar="T,T,...",
+    group=SEARCH,
+    help="Temperatures in [0, inf] beside the range, such as 0,inf.",
 )
-@click.option(
+@options.option(
     "--alpha-range",
     metavar="LOW,HIGH",
-    help="Axis of the weight of the distillation loss. [default: alpha is 1]",
+    group=SEARCH,
+    help="Weights of the distillation loss. [default: alpha is 1]",
 )
 @options.count(
-    "--grid-points", f"Values on each axis of a grid. [default: {_GRID_POINTS}]", least=2
+    "--grid-points",
+    f"Values of each range in a grid. [default: {_GRID_POINTS}]",
+    least=2,
+    group=SEARCH,
 )
-@click.option(
+@options.count(
+    "--workers", "Processes that train trials at the same time.", default=1, group=DEVICES
+)
+@options.option(
     "--objective",
     type=click.Choice(["val_accuracy", "val_balanced_accuracy"]),
     default="val_accuracy",
-    help="What the best trial has most of; balanced: the mean of the accuracies of the classes.",
+    metavar="NAME",
+    group=SEARCH,
+    help="What the best has most of: val_accuracy, or val_balanced_accuracy, the classes' mean.",
 )
-@options.count("--workers", "Processes that train trials at the same time.", default=1)
 @options.cache_options
 @options.run_options
+@config_file.config_option
 @click.pass_context
 def tune(context, **given):
     """Search for the loss, its temperature and alpha with the best validation accuracy.

@@ -7,40 +7,32 @@ from keras_logitkd.cli import options, parameters, quiet, tables
 
 @click.command()
 @click.argument("names", nargs=-1, type=parameters.model_name)
-@options.count("--image-size", "Pixels. [default: 32; ImageNet family 224]")
-@options.count("--channels", None, default=3)
-@options.count("--classes", "[default: 100; ImageNet family 1000]", least=2)
+@options.count("--image-size", "Side in pixels. [default: 32; ImageNet family 224]")
+@options.count("--channels", "Of the images.", default=3)
+@options.count("--classes", "Number of logits. [default: 100; ImageNet family 1000]", least=2)
 @options.output_options
 def zoo(names, image_size, channels, classes, as_json):
-    """List models by name, or those given: trainable parameters and FLOPs of one image."""
-    quiet.load_tensorflow()
-    from keras_logitkd import zoo as models
-    from keras_logitkd.runs.inputs.models import count_parameters
-    from keras_logitkd.zoo import registry
+    """List models by name, or those given: trainable parameters and FLOPs of one image.
 
-    rows = []
-    for name in names or models.list_models():
-        family = registry.family_of(name)
-        size = image_size or family.image_size
-        shape, count = (size, size, channels), classes or family.classes
-        model = models.build(name, shape, count)
-        rows.append(
-            {
-                "name": name,
-                "input_shape": shape,
-                "classes": count,
-                "parameters": count_parameters(model),
-                "flops": int(models.count_flops(model)),
-            }
-        )
+    The common ones at their usual sizes are known; any other depth, width, size and number of
+    classes is built and counted, for example: logitkd zoo wrn-22-3 --classes 10
+    """
+    from keras_logitkd import zoo as models
+    from keras_logitkd.zoo import sizes
+
+    asked = [(name, image_size, channels, classes) for name in names or models.list_models()]
+    if not all(sizes.known(*each) for each in asked):
+        quiet.load_tensorflow()
+    rows = [sizes.size_of(*each) for each in asked]
     if as_json:
         tables.print_json(rows)
         return
     tables.print_table(
-        ("name", "input", "classes", "parameters", "MFLOPs"),
+        ("name", "family", "input", "classes", "parameters", "MFLOPs"),
         [
             (
                 row["name"],
+                row["family"],
                 "x".join(map(str, row["input_shape"])),
                 str(row["classes"]),
                 tables.integer(row["parameters"]),

@@ -5,6 +5,11 @@ import math
 import keras
 
 
+def count_parameters(model):
+    """Returns the number of trainable parameters of a model."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
 def count_flops(model):
     """Counts the floating-point operations of one example's forward pass.
 

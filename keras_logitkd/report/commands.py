@@ -5,8 +5,6 @@ import shlex
 
 from keras_logitkd import model_specs
 from keras_logitkd.data import catalog
-from keras_logitkd.features import Objective
-from keras_logitkd.losses import grammar
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.inputs import teachers
 from keras_logitkd.runs.spec.recipes import recipe_for
@@ -36,8 +34,7 @@ def command_of_run(run):
     dtype = settings.logit_dtype
     taught = {"student": settings.model, "student-size": settings.size}
     taught |= teacher_options(settings, run.directory, run.dataset)
-    taught |= loss_options(settings.loss)
-    taught |= {"alpha": None if settings.alpha == 1 else settings.alpha}
+    taught |= {"loss": settings.loss, "alpha": None if settings.alpha == 1 else settings.alpha}
     taught |= {"logit-dtype": None if dtype == "float32" else dtype}
     return command_line("distill", taught | options)
 
@@ -101,16 +98,6 @@ def recipe_options(settings, dataset):
         for field in dataclasses.fields(recipe)
         if field.name != "teacher" and getattr(recipe, field.name) != getattr(usual, field.name)
     }
-
-
-def loss_options(loss):
-    """Returns the text of an objective as options."""
-    objective = Objective.parse(loss)
-    if objective.stages and not objective.methods:
-        return {"loss": "sequential", "stages": loss}
-    if objective.argument is None or objective.temperature is None:
-        return {"loss": loss}
-    return {"loss": grammar.name_of(loss), "tau": objective.argument}
 
 
 def teacher_options(settings, directory, dataset):

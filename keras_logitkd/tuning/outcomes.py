@@ -60,15 +60,24 @@ def best_of(rows, objective=OBJECTIVE):
     return max(finished, key=longest_then_best, default=None)
 
 
-def options_of(workspace, settings, teacher_epochs, best):
-    """Returns the options of `logitkd distill`, by their long names, that train a search's row."""
+def options_of(workspace, settings, given, best):
+    """Returns the options of `logitkd distill`, by their long names, that train a search's row.
+
+    Args:
+        workspace: a `Workspace`.
+        settings: the `RunSettings` that all trials have.
+        given: dict of the teachers as they were asked for: `teacher`, `teacher_epochs`.
+        best: the row.
+    """
     recipe = dataclasses.asdict(settings.recipe)
     del recipe["teacher"]
     cache = workspace.cache
     options = {
         "student": settings.model,
-        "teacher": ",".join(map(_absolute, settings.teacher.split(","))),
-        "teacher_epochs": teacher_epochs,
+        "student_size": settings.size,
+        "teacher": ",".join(map(_absolute, given["teacher"].split(","))),
+        "teacher_epochs": given["teacher_epochs"],
+        "teacher_size": workspace.teacher_size,
         "loss": best["loss"],
         "tau": best["tau"],
         "alpha": best["alpha"],

@@ -68,8 +68,9 @@ class Search:
         _check(workspace, self.space, method, trials, objective)
         self.objective = objective
         self.workspace, self.method, self.trials = workspace, method, trials
-        self.teacher_epochs = teacher_epochs
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
+        specs = ",".join(getattr(each, "model", each) for each in cell.teachers)
+        self.given = {"teacher": specs, "teacher_epochs": teacher_epochs}
         job = workspace.job(cell)
         self.settings, self.teachers = job.settings, job.teachers
         self.directory = RunDirectory(
@@ -182,9 +183,7 @@ class Search:
         for row in rows:
             self._trial_directory(row["trial"]).finish(row)
         content = {
-            "options": outcomes.options_of(
-                self.workspace, self.settings, self.teacher_epochs, best
-            ),
+            "options": outcomes.options_of(self.workspace, self.settings, self.given, best),
             "search": outcomes.summary_of(rows, best, self.method, self.path),
         }
         write_json(self.path / "best.json", content)

@@ -12,9 +12,7 @@ class PadCrop(Operation):
 
     name = "pad_crop"
     FIELDS = (
-        Field(
-            "pad", int, "Pixels of zero padding before a random crop.", 0, "at least 0", at_least_0
-        ),
+        Field("pad", int, "Pixels of padding for a random crop.", 0, "at least 0", at_least_0),
     )
     draws = 2
 

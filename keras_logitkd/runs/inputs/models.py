@@ -1,7 +1,6 @@
 """Networks of runs: built by their specifications, or loaded, for the images of a dataset."""
 
 import functools
-import math
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from keras_logitkd.networks.model_files import load_model
 from keras_logitkd.networks.outputs import is_graph, returns_tensor
 from keras_logitkd.networks.shapes import compatible
 from keras_logitkd.runs.spec.recipes import UNIT
+from keras_logitkd.zoo.flops import count_parameters
 
 __all__ = [
     "build_network",
@@ -71,11 +71,6 @@ def build_network(model, dataset, recipe, seed, size=None):
     )
     network = model_specs.parse(model).build(request)
     return sizes.on_images(fitted(network, dataset, views, model), views)
-
-
-def count_parameters(model):
-    """Returns the number of trainable parameters of a model."""
-    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def fitting_augmentation(augmentation, model):

@@ -27,15 +27,15 @@ def _none_or_positive_number(value):
     return value is None or value > 0
 
 
-_HEAD = "Epochs before these in which the last layer alone trains."
+_HEAD = "Epochs of the last layer alone, first."
 _HEAD_RATE = "Learning rate of --head-epochs. [default: --learning-rate]"
 _FROZEN = "Whether batch normalization keeps the statistics and scales it came with."
-_DROPS = "When the learning rate drops, as fractions of the epochs."
+_DROPS = "When it drops, as fractions of the epochs."
 _FACTOR = "What a drop multiplies the learning rate by."
-_SMOOTHING = "Weight of the other classes in the labels (Eq. 1)."
-_HELD_OUT = "Fraction of the training set that is held out."
-_EXAMPLES = "Training examples that are used, the same share of each class. [default: all]"
-_WEIGHT = "What each class counts in the loss: balanced, or a JSON or CSV file of class and weight."
+_SMOOTHING = "Share of a label for the other classes."
+_HELD_OUT = "Share of the training set held out."
+_EXAMPLES = "Train on N of the examples only. [default: all]"
+_WEIGHT = "What classes count: balanced, or a JSON or CSV file."
 _MEAN = "Mean per channel over 255. [default: measured]"
 _STD = "Standard deviation per channel over 255. [default: measured]"
 
@@ -48,7 +48,7 @@ TRAINING = [
     Field("lr_drop_factor", float, _FACTOR, 0.1, *POSITIVE),
     Field("momentum", float, "Momentum of SGD.", 0.9, *FRACTION),
     Field("nesterov", bool, "Whether the momentum is Nesterov's.", True),
-    Field("weight_decay", float, "L2 on the kernels, in PyTorch's sense.", 5e-4, *AT_LEAST_0),
+    Field("weight_decay", float, "L2 on the kernels, as PyTorch's.", 5e-4, *AT_LEAST_0),
     Field("label_smoothing", float, _SMOOTHING, 0.0, *FRACTION),
     Field("head_epochs", int, _HEAD, 0, *AT_LEAST_0),
     Field(

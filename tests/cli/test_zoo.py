@@ -1,0 +1,46 @@
+"""`logitkd zoo`: the table at once, and networks on demand."""
+
+import json
+import subprocess
+import sys
+import time
+
+from keras_logitkd import zoo
+
+
+def test_all_models_are_listed_at_once_without_tensorflow():
+    script = (
+        "import sys\n"
+        "from keras_logitkd.cli import main\n"
+        "try:\n"
+        "    main.main(['zoo', '--json'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)\n"
+    )
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        times.append(time.perf_counter() - started)
+    assert [row["name"] for row in json.loads(done.stdout)] == list(zoo.list_models())
+    assert min(times) < 1
+
+
+def test_table_has_families_and_numbers(run):
+    code, out, _ = run("zoo", "wrn-16-2", "resnet-50")
+    assert code == 0
+    header, first, second = (line.split() for line in out.splitlines())
+    assert header == ["name", "family", "input", "classes", "parameters", "MFLOPs"]
+    assert first == ["wrn-16-2", "wide_resnet", "32x32x3", "100", "703,284", "202.2"]
+    assert second == ["resnet-50", "imagenet_resnet", "224x224x3", "1000", "25,557,032", "8,178.4"]
+
+
+def test_other_sizes_are_counted(run):
+    code, out, err = run("zoo", "wrn-10-1", "--classes", "10", "--channels", "1", "--json")
+    assert (code, err) == (0, "")
+    (row,) = json.loads(out)
+    # 90 fewer rows of 64 weights and a bias, and two input channels of 3x3x16 fewer.
+    assert row["parameters"] == 83_700 - 90 * 65 - 2 * 9 * 16
+    assert (row["input_shape"], row["classes"]) == ([32, 32, 1], 10)
