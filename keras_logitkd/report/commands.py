@@ -39,6 +39,7 @@ def command_of_run(run):
     taught |= loss_options(settings.loss)
     taught |= {"alpha": None if settings.alpha == 1 else settings.alpha}
     taught |= {"logit-dtype": None if dtype == "float32" else dtype}
+    taught |= {"unlabelled": settings.unlabelled}
     return command_line("distill", taught | options)
 
 
