@@ -2,7 +2,7 @@
 
 import click
 
-from keras_logitkd.cli import options, quiet, tables
+from keras_logitkd.cli import imbalance, options, quiet, tables
 from keras_logitkd.data import specs
 
 
@@ -14,66 +14,41 @@ from keras_logitkd.data import specs
     help=f"{specs.KNOWN}. [default: the run's; digits for a file]",
 )
 @options.data_dir_option
-@click.option("--teacher", help="A .keras file or run to measure the agreement with.")
+@click.option(
+    "--teacher",
+    help="A .keras file or run to measure the agreement with. [default: the run's]",
+)
 @click.option("--split", type=click.Choice(["test", "train"]), default="test")
 @options.runs_option
 @options.output_options
 def evaluate(file_or_run, dataset, data_dir, teacher, split, runs_dir, as_json):
-    """Print accuracy, loss, calibration error and agreement of a model file or a run."""
+    """Print accuracy, loss, calibration error and agreement of a model file or a run.
+
+    A run, or the network's file inside it, knows its data, its recipe and its teachers.
+    """
     quiet.load_tensorflow()
-    from keras_logitkd.data import catalog, pipeline
-    from keras_logitkd.networks import sizes
-    from keras_logitkd.runs import evaluation
-    from keras_logitkd.runs.directory.run_directory import locate_model
-    from keras_logitkd.runs.inputs import models
-    from keras_logitkd.runs.spec.recipes import recipe_for
-    from keras_logitkd.runs.spec.settings import RunSettings
+    from keras_logitkd.analysis import evaluated
 
-    file, config = locate_model(file_or_run, runs_dir)
-    settings = RunSettings.from_config(config) if config else None
-    files = [file] + ([locate_model(teacher, runs_dir)[0]] if teacher else [])
-    networks = [models.load_model(path) for path in files]
-
-    spec = dataset or (settings.dataset if settings else "digits")
-    data = catalog.load(spec, data_dir or (settings.data_dir if settings else None))
-    if settings:
-        augmentation = settings.recipe.augmentation
-    else:
-        usual = recipe_for(data).augmentation
-        augmentation = models.fitting_augmentation(usual, networks[0])
-    shape = augmentation.output_shape(data.image_shape)
-    networks = [
-        sizes.on_images(models.fitted(network, data, shape, f"Model {path}"), shape)
-        for path, network in zip(files, networks, strict=True)
-    ]
-    batches = pipeline.eval_batches(getattr(data, split), batch_size=256, augmentation=augmentation)
-    logits, labels = evaluation.predict(networks[0], batches)
-    result = {
-        "model": str(file),
-        "dataset": spec,
-        "split": split,
-        "examples": len(labels),
-        **evaluation.classification_metrics(logits, labels),
-    }
-    if teacher:
-        result["agreement"] = evaluation.agreement(
-            logits, evaluation.predict(networks[1], batches)[0]
-        )
+    result, notes = evaluated.evaluate(file_or_run, runs_dir, dataset, data_dir, teacher, split)
+    for note in notes:
+        click.echo(note, err=True)
     if as_json:
         tables.print_json(result)
         return
-    tables.print_table(
-        ("model", "dataset", "split", "examples", "accuracy", "loss", "ECE", "agreement"),
-        [
-            (
-                str(file),
-                spec,
-                split,
-                tables.integer(len(labels)),
-                tables.percent(result["accuracy"]),
-                f"{result['loss']:.4f}",
-                f"{result['ece']:.4f}",
-                tables.percent(result.get("agreement")),
-            )
-        ],
-    )
+    tables.print_table(tuple(_COLUMNS), [tuple(show(result) for show in _COLUMNS.values())])
+    for line in imbalance.lines_of("the model", result):
+        click.echo(line)
+
+
+# The title of a column, and what of the result stands in it.
+_COLUMNS = {
+    "model": lambda result: result["model"],
+    "dataset": lambda result: result["dataset"],
+    "split": lambda result: result["split"],
+    "examples": lambda result: tables.integer(result["examples"]),
+    "accuracy": lambda result: tables.percent(result["accuracy"]),
+    "balanced": lambda result: tables.percent(result["balanced_accuracy"]),
+    "loss": lambda result: f"{result['loss']:.4f}",
+    "ECE": lambda result: f"{result['ece']:.4f}",
+    "agreement": lambda result: tables.percent(result.get("agreement")),
+}

@@ -46,8 +46,11 @@ def _recipe_option(field):
     kind = _plain_type(typing.get_type_hints(Recipe)[field.name])
     if kind is bool:
         return click.option(f"--{name}/--no-{name}", field.name, default=None, help=text)
-    kind = parameters.numbers if kind is tuple else kind
+    kind = _KINDS.get(field.name, parameters.numbers if kind is tuple else kind)
     return click.option(f"--{name}", field.name, type=kind, help=text)
+
+
+_KINDS = {"class_weight": parameters.class_weight}
 
 
 def _plain_type(hint):

@@ -3,6 +3,7 @@
 import click
 
 from keras_logitkd import features
+from keras_logitkd.data import class_weights
 from keras_logitkd.features.objective import read_alpha
 from keras_logitkd.losses import registry, schedules
 
@@ -122,6 +123,12 @@ def numbers(text):
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise ValueError(f"{text!r} is not a list of numbers such as 0.5,0.75") from None
+
+
+@_shown_as("balanced|FILE")
+def class_weight(text):
+    """`balanced`, or a file of classes and their weights; the canonical text of these."""
+    return class_weights.read_text(text)
 
 
 @_shown_as("integer[,...]")

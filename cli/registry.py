@@ -32,6 +32,7 @@ COMMANDS = [
         continued=AGAIN,
     ),
     Command("evaluate", "Accuracy, loss, calibration and agreement of a model on test data."),
+    Command("predict", "Name the classes of pictures."),
     Command(
         "analyze", "Draw what distillation did to logits, pre-logits, calibration and classes."
     ),

@@ -4,7 +4,7 @@ import statistics
 
 import click
 
-from keras_logitkd.cli import tables
+from keras_logitkd.cli import imbalance, tables
 
 _COLUMNS = ("role", "seed", "test accuracy", "validation", "agreement", "seconds", "run")
 
@@ -29,6 +29,10 @@ def report(given, pairs):
         tables.print_json({"runs": rows, "summary": summaries})
         return
     tables.print_table(_COLUMNS, [_cells(row) for row in rows])
+    for row in rows:
+        what = f"{row['role']} seed {row['seed']}"
+        for line in imbalance.lines_of(what, imbalance.of_test(row)):
+            click.echo(line)
     for role, numbers in summaries.items():
         click.echo(f"{role}: {_sentence(numbers['test_accuracy'])}")
 

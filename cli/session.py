@@ -5,7 +5,7 @@ import pathlib
 
 import click
 
-from keras_logitkd.cli import options, quiet, tables
+from keras_logitkd.cli import imbalance, options, quiet, tables
 from keras_logitkd.cli.progress import TrainingProgress
 from keras_logitkd.data import specs
 from keras_logitkd.processes import cluster, interrupts
@@ -14,7 +14,16 @@ from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.inputs.models import count_parameters
 from keras_logitkd.runs.workspace import open_workspace
 
-_COLUMNS = ("role", "model", "test accuracy", "parameters", "agreement", "seconds")
+# The title of a column: what of result.json stands in it, and how it is shown.
+_COLUMNS = {
+    "role": None,
+    "model": None,
+    "test accuracy": ("test_accuracy", tables.percent),
+    "balanced": ("test_balanced_accuracy", tables.percent),  # where classes are imbalanced
+    "parameters": ("parameters", tables.integer),
+    "agreement": ("test_agreement", tables.percent),
+    "seconds": ("seconds", tables.seconds),
+}
 
 
 def workspace_of(given, progress=TrainingProgress, by_several=False):
@@ -81,31 +90,31 @@ def print_results(runs):
     Args:
         runs: dict of role ("student", "baseline", ...) to (model name, `Run`).
     """
-    rows, places = [], []
+    members, places = [], []
     for role, (model, run) in runs.items():
-        rows.extend(_teacher_row(teacher, run) for teacher in run.teachers)
-        rows.append(_row(role, model, run.result))
+        members.extend(_teacher(teacher, run) for teacher in run.teachers)
+        members.append((role, model, run.result))
         places.append(f"{role} saved as {run.directory.path / run.result.get('model_file', '')}")
-    tables.print_table(_COLUMNS, rows)
+    tests = [imbalance.of_test(result) for _, _, result in members]
+    columns = dict(_COLUMNS)
+    if not any(map(imbalance.is_imbalanced, tests)):
+        del columns["balanced"]
+    rows = [
+        (role, model, *(show(result.get(name)) for name, show in list(columns.values())[2:]))
+        for role, model, result in members
+    ]
+    tables.print_table(tuple(columns), rows)
+    for (role, model, _), numbers in zip(members, tests, strict=True):
+        for line in imbalance.lines_of(f"{role} {model}", numbers):
+            click.echo(line)
     for place in places:
         click.echo(place)
 
 
-def _row(role, model, result):
-    return (
-        role,
-        model,
-        tables.percent(result["test_accuracy"]),
-        tables.integer(result.get("parameters")),
-        tables.percent(result.get("test_agreement")),
-        tables.seconds(result.get("seconds")),
-    )
-
-
-def _teacher_row(teacher, run):
-    """The row of a teacher; a file has no training of ours, in an ensemble no accuracy either."""
+def _teacher(teacher, run):
+    """A teacher's row; a file has no training of ours, in an ensemble no accuracy either."""
     result = teacher.result() or {
         "test_accuracy": run.result["teacher_test_accuracy"] if len(run.teachers) == 1 else None,
         "parameters": count_parameters(teacher.load()) if teacher.is_file else None,
     }
-    return _row("teacher", teacher.label, result)
+    return "teacher", teacher.label, result

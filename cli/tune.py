@@ -44,6 +44,12 @@ _GRID_POINTS = 5
 @options.count(
     "--grid-points", f"Values on each axis of a grid. [default: {_GRID_POINTS}]", least=2
 )
+@click.option(
+    "--objective",
+    type=click.Choice(["val_accuracy", "val_balanced_accuracy"]),
+    default="val_accuracy",
+    help="What the best trial has most of; balanced: the mean of the accuracies of the classes.",
+)
 @options.count("--workers", "Processes that train trials at the same time.", default=1)
 @options.cache_options
 @options.run_options
@@ -72,6 +78,7 @@ def tune(context, **given):
         method=given["method"],
         trials=given["trials"],
         name=given["name"],
+        objective=given["objective"],
     )
     best = search.start()
     try:
@@ -119,15 +126,20 @@ def _numbers(option, text):
     return low, high
 
 
+_COLUMNS = (
+    *("trial", "status", "loss", "tau", "alpha", "epochs", "validation", "seconds", "teacher s"),
+    "balanced",
+)
+
+
 def _report(search, best, as_json):
     rows = search.rows()
     if as_json:
         tables.print_json({"search": str(search.path), **best, "trials": rows})
         return
-    tables.print_table(
-        ("trial", "status", "loss", "tau", "alpha", "epochs", "validation", "seconds", "teacher s"),
-        [_cells(row) for row in rows],
-    )
+    columns = _COLUMNS if "validation_balanced_accuracy" in rows[0] else _COLUMNS[:-1]
+    cells = [_cells(row)[: len(columns)] for row in rows]
+    tables.print_table(columns, cells)
     options_file = search.path / "best.json"
     click.echo(f"Best by validation: trial {best['search']['trial']}, in {options_file}")
     click.echo(f"Train it: logitkd distill --config {options_file}")
@@ -144,4 +156,5 @@ def _cells(row):
         tables.percent(row["validation_accuracy"]),
         tables.seconds(row["seconds"]),
         tables.seconds(row["teacher_seconds"]),
+        tables.percent(row.get("validation_balanced_accuracy")),
     )

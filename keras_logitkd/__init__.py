@@ -14,6 +14,7 @@ _HOMES = {
     "LogitStore": "storage.logit_store",
     "adapt": "networks.adapters",
     "from_probabilities": "networks.probabilities",
+    "read_description": "runs.directory.description",
     "strip_activation": "networks.endings",
     "strip_softmax": "networks.endings",
     "to_stock": "networks.layers",

@@ -1,6 +1,5 @@
 """A finished run with everything that looking at it takes: networks, data and what was logged."""
 
-import csv
 import dataclasses
 import functools
 import pathlib
@@ -9,6 +8,7 @@ from keras_logitkd.data import catalog
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.networks import sizes
 from keras_logitkd.runs.directory.run_directory import RunDirectory, locate_model
+from keras_logitkd.runs.finished import is_measured
 from keras_logitkd.runs.inputs import models, teachers
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.spec.settings import RunSettings
@@ -49,11 +49,7 @@ class FinishedRun:
 
     def rows(self):
         """Returns metrics.csv: a dict of numbers for each epoch, nan where its stage has none."""
-        with self.directory.metrics_file.open(newline="", encoding="utf-8") as file:
-            return [
-                {name: float(value or "nan") for name, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        return self.directory.read_metrics()
 
 
 def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
@@ -76,14 +72,20 @@ def open_run(run, runs_dir="runs", data_dir=None, dataset=None):
     if config is None:
         raise ValueError(f"A run must be a directory with config.json. Received: {run}, a file")
     directory, settings = RunDirectory.at(file.parent), RunSettings.from_config(config)
-    if dataset is None or dataset.fingerprint() != settings.fingerprint:
+    if dataset is None or not settings.are_of(dataset):
         dataset = catalog.load(settings.dataset, data_dir or settings.data_dir)
-    if settings.fingerprint is not None and dataset.fingerprint() != settings.fingerprint:
+    if settings.fingerprint is not None and not settings.are_of(dataset):
         raise ValueError(
             f"The data of {settings.dataset} are not those that {directory.name} was trained on"
         )
+    result = directory.read_result()
+    if not is_measured(result, settings, dataset):
+        raise ValueError(
+            f"The test part of {settings.dataset} is not the one that {directory.name} was "
+            "measured on with its teachers. Give the run's command again: it measures anew"
+        )
     found = find_teachers(settings, directory, dataset)
-    return FinishedRun(directory, settings, directory.read_result(), dataset, found)
+    return FinishedRun(directory, settings, result, dataset, found)
 
 
 def find_teachers(settings, directory, dataset):

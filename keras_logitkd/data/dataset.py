@@ -128,6 +128,11 @@ class Dataset:
         given = self.validation
         return () if given is None else (np.ascontiguousarray(given, dtype="<i8"),)
 
+    def train_fingerprint(self):
+        """Returns the sha256 (hex) of what is trained on or held out, and of the classes' names."""
+        names = (f"\n{name}" for name in self.class_names)
+        return hashing.of(self.train.fingerprint(), *names, *self._own_validation)
+
 
 def split_validation(labels, fraction, seed=0):
     """Splits off a stratified validation part, a pure function of its arguments.

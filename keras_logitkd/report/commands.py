@@ -60,6 +60,7 @@ def command_of_search(directory, search):
     options |= {
         "search": search["method"],
         "trials": search["trials"],
+        "objective": search.get("objective"),
         "losses": ",".join(search["losses"]),
         "tau-range": "none" if axis is None else _numbers(axis),
         "tau-choices": ",".join(search["tau_choices"]) or None,

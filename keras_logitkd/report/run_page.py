@@ -15,6 +15,7 @@ from keras_logitkd.report.page import INTEGER, NUMBER, PERCENT, SECONDS, TEXT, S
 _NETWORK = [("network", TEXT), ("model", TEXT), ("objective", TEXT)]
 _RESULT = {  # of result.json
     "test_accuracy": ("test accuracy", PERCENT),
+    "test_balanced_accuracy": ("balanced accuracy", PERCENT),
     "test_loss": ("test loss", NUMBER),
     "test_ece": ("ECE", NUMBER),
     "test_agreement": ("agreement", PERCENT),

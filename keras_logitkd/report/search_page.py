@@ -21,6 +21,7 @@ _COLUMNS = (
     ("validation_accuracy", PERCENT),
     ("seconds", SECONDS),
     ("teacher_seconds", SECONDS),
+    ("validation_balanced_accuracy", PERCENT),  # where that was the objective
 )
 
 
@@ -47,10 +48,11 @@ def search_page(path):
         f"The best of {len(rows)} trials is {options['loss']}{tau} with alpha "
         f"{options['alpha']:g}: {accuracy} on the validation images. The test set was not read."
     )
+    columns = [column for column in _COLUMNS if column[0] in rows[0]]
     table = Table(
         "Trials, by the accuracy on the held-out part of the training set after the last epoch",
-        [(name.replace("_", " "), kind) for name, kind in _COLUMNS],
-        [[row[name] for name, _ in _COLUMNS] for row in rows],
+        [(name.replace("_", " "), kind) for name, kind in columns],
+        [[row[name] for name, _ in columns] for row in rows],
     )
     images = [page.picture_image(picture) for picture in search_pictures(finished)]
     train_best = shlex.join(["logitkd", "distill", "--config", str(path / "best.json")])
@@ -92,6 +94,7 @@ def _facts(search, best):
         ("Student", search["model"]),
         ("Teacher", search["teacher"]),
         ("Method", search["method"]),
+        ("Objective", search.get("objective", "val_accuracy")),
         ("Losses", ", ".join(search["losses"])),
         ("Temperatures", "; ".join(taus) or "none"),
         ("alpha", f"{alpha[0]:g} to {alpha[1]:g}" if isinstance(alpha, list) else f"{alpha:g}"),

@@ -1,5 +1,6 @@
 """What would keep cells from running, found before any of them is trained or written."""
 
+from keras_logitkd.data.class_weights import weights_of
 from keras_logitkd.features import Objective
 from keras_logitkd.runs.inputs import teachers
 from keras_logitkd.runs.inputs.models import normalization_of
@@ -11,15 +12,17 @@ def check_cells(cells, workspace):
 
     Raises:
         ValueError: If a recipe asks for more examples than there are, its mean is of other
-            channels, a noise matrix is of other classes, a stage of a loss would never begin, or a
-            teacher's file does not fit.
+            channels, a noise matrix or class weights are of other classes, a stage of a loss would
+            never begin, or a teacher's file does not fit.
     """
     dataset, labels = workspace.dataset, workspace.dataset.train.labels
     given, recipes = dataset.validation, {cell.recipe for cell in cells}
     parts = {recipe: recipe.split(labels, given)[0] for recipe in recipes}
-    for recipe in parts:
+    for recipe, part in parts.items():
         if recipe.mean is not None and recipe.std is not None:
             normalization_of(recipe, dataset)
+        if recipe.class_weight is not None:
+            weights_of(recipe.class_weight, labels[part], tuple(dataset.class_names))
     for noise, recipe in {(cell.noise, cell.recipe) for cell in cells if cell.noise}:
         NoisyLabels.draw(noise, labels, parts[recipe], dataset.num_classes)
     for loss, recipe in {(cell.loss, cell.recipe) for cell in cells if cell.loss}:

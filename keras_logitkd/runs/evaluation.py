@@ -1,5 +1,7 @@
 """Final numbers of a classifier, from its logits."""
 
+import collections
+
 import numpy as np
 
 ECE_BINS = 15
@@ -37,6 +39,46 @@ def classification_metrics(logits, labels):
         "accuracy": accuracy(logits, labels),
         "loss": float(-np.mean(log_softmax(logits)[np.arange(len(labels)), labels])),
         "ece": expected_calibration_error(softmax(logits), labels),
+    }
+
+
+def by_class(logits, labels, class_names):
+    """Returns how a classifier does on each class, and how unequally many they are.
+
+    Args:
+        logits: array of shape (n, classes).
+        labels: integer array of shape (n,).
+        class_names: tuple of texts; the number is put before one that several classes have.
+
+    Returns:
+        Dict: `balanced_accuracy`, the mean over the classes that there are of the share of their
+        examples that are predicted as such; `class_accuracy`, these shares by name, None for a
+        class without examples; `majority_class`, the largest, and `majority_share`, its share of
+        the examples; `examples`, n.
+    """
+    from sklearn.metrics import recall_score
+
+    counts = np.bincount(labels, minlength=len(class_names))
+    shares = recall_score(
+        labels,
+        logits.argmax(axis=-1),
+        labels=np.arange(len(class_names)),
+        average=None,
+        zero_division=np.nan,
+    )
+    uses = collections.Counter(class_names)
+    names = [
+        name if uses[name] == 1 else f"{number} {name}" for number, name in enumerate(class_names)
+    ]
+    return {
+        "balanced_accuracy": float(np.mean(shares[counts > 0])),
+        "class_accuracy": {
+            name: float(share) if count else None
+            for name, share, count in zip(names, shares, counts, strict=True)
+        },
+        "majority_class": names[counts.argmax()],
+        "majority_share": float(counts.max() / len(labels)),
+        "examples": len(labels),
     }
 
 

@@ -13,15 +13,17 @@ from keras_logitkd.networks.layers import to_stock
 from keras_logitkd.processes import interrupts
 from keras_logitkd.runs import faults
 from keras_logitkd.runs.checkpointing.guards import StopAtNonFinite
+from keras_logitkd.runs.describe import describe
 from keras_logitkd.runs.directory.run_directory import RunDirectory
-from keras_logitkd.runs.final_numbers import final_numbers, installed_versions
+from keras_logitkd.runs.final_numbers import balanced_validation, final_numbers, installed_versions
+from keras_logitkd.runs.finished import finished
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, view_filler
 from keras_logitkd.runs.inputs.unlabelled import on_labels
 from keras_logitkd.runs.learning_rate import LearningRateDrops, make_optimizer
 from keras_logitkd.runs.run_stages import WholeRun, run_stages
-from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
+from keras_logitkd.runs.spec.settings import RunSettings
 from keras_logitkd.runs.stretches import fit_from
 from keras_logitkd.runs.tensorboard import EventWriter
 from keras_logitkd.storage.atomic import replacing
@@ -73,7 +75,7 @@ class Job:
             devices.check(self.settings.recipe)
             if not devices.is_chief:
                 return self._follow()
-            if (result := self._finished()) is not None:
+            if (result := finished(self)) is not None:
                 devices.from_chief("finished")
                 return result
             devices.from_chief("prepare")
@@ -82,7 +84,7 @@ class Job:
                 announce(self)
             with self._held(wait):
                 # Another process may have finished it, or begun a run of that name, meanwhile.
-                result = self._finished()
+                result = finished(self)
                 devices.from_chief("train" if result is None else "finished")
                 if result is not None:
                     return result
@@ -91,13 +93,14 @@ class Job:
                     self.directory.clear()
                 return training.execute()
 
-    def validate(self, epochs=None):
+    def validate(self, epochs=None, balanced=False):
         """Trains as `run` does, from the last checkpoint on, and never reads the test set.
 
         The directory, which must exist, gets metrics and checkpoints. For one machine.
 
         Args:
             epochs: stops after so many of the recipe's epochs. Defaults to all.
+            balanced: whether to measure `val_balanced_accuracy`, too. Defaults to False.
 
         Returns:
             The metrics of the last epoch, with the seconds of all epochs as `seconds` and, where
@@ -118,6 +121,9 @@ class Job:
         with self._held():
             seconds = training.train(epochs)
         metrics = {**training.checkpointer.rows[-1], "seconds": seconds}
+        if balanced:
+            network = training.devices.single(training.network)
+            metrics["val_balanced_accuracy"] = balanced_validation(network, training.data)
         return metrics | ({"teacher_seconds": training.logits.seconds} if training.stored else {})
 
     @contextlib.contextmanager
@@ -146,27 +152,12 @@ class Job:
             )
         return result
 
-    def _finished(self):
-        """The result of the run, or None; ValueError where the directory is of another one."""
-        directory, previous = self.directory, self.directory.read_config()
-        names = previous is not None and differing_settings(self.settings.to_config(), previous)
-        if names:
-            raise ValueError(
-                f"{directory.path} holds a run with other settings ({', '.join(names)}). "
-                "Give another name, or remove it"
-            )
-        result = directory.read_result()
-        if result is None or not directory.model_file(self.settings.kind).is_file():
-            return None
-        _log.info("%s is finished already", directory.name)
-        return result
-
 
 class Training:
     """The parts of a `Job` that is not finished yet; ValueError if its settings do not fit."""
 
     def __init__(self, job):
-        workspace, self.settings = job.workspace, job.settings
+        self.job, workspace, self.settings = job, job.workspace, job.settings
         self.recipe = self.settings.recipe
         self.directory = job.directory
         self.devices = workspace.devices
@@ -207,6 +198,7 @@ class Training:
             "model_file": file.name,
             "versions": installed_versions(),
         }
+        describe(self.job, file, sizes.own(network), result["versions"])
         if self.devices.task:
             result["worker_digests"] = self.digests
         self.events.finish(result)
@@ -270,6 +262,7 @@ class Training:
                 callbacks=[LearningRateDrops(stage.recipe), *filler, whole],
                 validation_data=validation,
                 validation_steps=self.data.validation_steps,
+                class_weight=self.data.class_weight,
             )
 
     def _compiled(self, stage, store):

@@ -3,7 +3,7 @@
 import keras
 
 
-def fit_from(model, position, epochs, steps, batches, callbacks, **validation):
+def fit_from(model, position, epochs, steps, batches, callbacks, **others):
     """Trains from a position on as if there had been no break before it.
 
     Where it lies inside an epoch, Keras needs one `fit` for the rest of that epoch and another for
@@ -16,11 +16,12 @@ def fit_from(model, position, epochs, steps, batches, callbacks, **validation):
         steps: of an epoch; integer.
         batches: function from (epoch, step) to the dataset that begins there and runs to the end.
         callbacks: list of `keras.callbacks.Callback`.
-        **validation: `validation_data`, which each epoch ends with, and `validation_steps`.
+        **others: of `fit`: `validation_data`, which each epoch ends with, `validation_steps`,
+            `class_weight`.
     """
     epoch, step = position
     once = OneTraining(callbacks, add_history=True, model=model, epochs=epochs, steps=steps)
-    arguments = {"callbacks": once, "shuffle": False, "verbose": 0, **validation}
+    arguments = {"callbacks": once, "shuffle": False, "verbose": 0, **others}
     if step:
         once.skipped, once.is_last = step, epoch + 1 >= epochs
         model.fit(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from keras_logitkd import model_specs
 from keras_logitkd.data import catalog, specs
 from keras_logitkd.data.dataset import Dataset
+from keras_logitkd.runs.directory.earlier import directory_of
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.distribution.devices import ONE_DEVICE, Devices, open_devices
 from keras_logitkd.runs.inputs import teachers as teachers_by_name
@@ -18,7 +19,7 @@ from keras_logitkd.runs.inputs.unlabelled import unlabelled_of
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
 from keras_logitkd.runs.spec.recipes import Recipe, recipe_for, without_share
-from keras_logitkd.runs.spec.settings import RunSettings
+from keras_logitkd.runs.spec.settings import RunSettings, fingerprints_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +133,7 @@ class Workspace:
         """Returns the `Job` of a cell, nothing of it done. Arguments are those of `run`."""
         teachers = self.teachers(cell)
         settings = self.settings(cell, teachers)
-        directory = RunDirectory(self.runs_dir, settings.default_name() if name is None else name)
-        return Job(settings, self, directory, teachers)
+        return Job(settings, self, directory_of(self.runs_dir, settings, name), teachers)
 
     def train(self, model, name=None):
         """Trains a network on hard labels. Arguments, result and errors are those of `run`."""
@@ -240,7 +240,7 @@ class Workspace:
         return RunSettings(
             **{**shared, **told, **(unlabelled_of(self.dataset) if teachers else {})},
             dataset=specs.absolute(self.dataset.name),
-            fingerprint=self.dataset.fingerprint(),
+            **fingerprints_of(self.dataset),
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
             teacher=",".join(teacher.label for teacher in teachers) or None,
             data_dir=self.data_dir,

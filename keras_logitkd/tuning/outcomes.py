@@ -6,19 +6,25 @@ import operator
 from keras_logitkd import model_specs
 from keras_logitkd.runs.final_numbers import installed_versions
 from keras_logitkd.storage.atomic import read_json
-from keras_logitkd.tuning.tuner import OBJECTIVE
+from keras_logitkd.tuning.tuner import OBJECTIVE, OBJECTIVES
 
 COLUMNS = (
     *("trial", "status", "loss", "tau", "alpha", "epochs"),
     *("validation_accuracy", "seconds", "teacher_seconds"),
 )
+BALANCED = OBJECTIVES["val_balanced_accuracy"]  # a column more, where it is the objective
 UNFINISHED, FINISHED, FAILED = "unfinished", "finished", "failed"
 SEEDS = "0,1,2"
 _STATUS = {"COMPLETED": FINISHED, "FAILED": FAILED, "INVALID": FAILED}
 
 
-def trial_rows(project_dir, space, epochs):
-    """Returns a dict of `COLUMNS` for each trial below KerasTuner's directory, by number.
+def columns_of(objective):
+    """Returns the columns of trials.csv of a search with this objective."""
+    return COLUMNS if objective == OBJECTIVE else (*COLUMNS, OBJECTIVES[objective])
+
+
+def trial_rows(project_dir, space, epochs, objective=OBJECTIVE):
+    """Returns a dict of `columns_of` for each trial below KerasTuner's directory, by number.
 
     `epochs` are those of a trial whose values do not say it.
     """
@@ -43,14 +49,14 @@ def trial_rows(project_dir, space, epochs):
             "seconds": _rounded(metrics.get("seconds")),
             "teacher_seconds": _rounded(metrics.get("teacher_seconds")),
         }
-        rows.append(row)
+        rows.append(row | {OBJECTIVES[objective]: metrics.get(objective)})
     return sorted(rows, key=lambda row: int(row["trial"]))
 
 
-def best_of(rows):
+def best_of(rows, objective=OBJECTIVE):
     """Returns the best finished row, or None: of the longest trained, the first most accurate."""
     finished = [row for row in rows if row["status"] == FINISHED]
-    longest_then_best = operator.itemgetter("epochs", "validation_accuracy")
+    longest_then_best = operator.itemgetter("epochs", OBJECTIVES[objective])
     return max(finished, key=longest_then_best, default=None)
 
 
@@ -88,6 +94,7 @@ def summary_of(rows, best, method, path):
     finished = [row for row in rows if row["status"] == FINISHED]
     return {
         "validation_accuracy": best["validation_accuracy"],
+        **({BALANCED: best[BALANCED]} if BALANCED in best else {}),
         "trial": best["trial"],
         "method": method,
         "trials": len(rows),
@@ -108,6 +115,8 @@ def line_of(row):
     teacher = row["teacher_seconds"]
     teacher = "" if teacher is None else f" (teacher {teacher:.1f} s)"
     accuracy = f"validation accuracy {row['validation_accuracy']:.4f}"
+    if BALANCED in row:
+        accuracy += f" balanced {row[BALANCED]:.4f}"
     return f"{text}  {accuracy}  {row['seconds']:.1f} s{teacher}"
 
 

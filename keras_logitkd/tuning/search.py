@@ -10,20 +10,27 @@ from keras_logitkd.model_specs import name_of
 from keras_logitkd.runs.checkpointing.checkpoint_files import copy_newest
 from keras_logitkd.runs.directory.run_directory import RunDirectory
 from keras_logitkd.runs.job import Job
-from keras_logitkd.runs.spec.settings import differing_settings, safe_name
+from keras_logitkd.runs.spec.settings import differing_settings, identity_of, safe_name
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.atomic import making, read_json, replacing, write_json
 from keras_logitkd.storage.lock import NAME, FileLock
 from keras_logitkd.tuning import outcomes, workers
 from keras_logitkd.tuning.space import SearchSpace
-from keras_logitkd.tuning.tuner import METHODS, OBJECTIVE, PROJECT, TrialTuner, make_oracle
+from keras_logitkd.tuning.tuner import (
+    METHODS,
+    OBJECTIVE,
+    OBJECTIVES,
+    PROJECT,
+    TrialTuner,
+    make_oracle,
+)
 
 _LOCK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
 class Search:
-    """Trials of one student over a search space, judged by the validation accuracy.
+    """Trials of one student over a search space, judged by an accuracy on the validation part.
 
     A trial trains as `distill` does, with the workspace's recipe and seed; its number is that of
     its last epoch, because the last epoch is what `distill` reports and saves. The test set is
@@ -38,6 +45,8 @@ class Search:
         method: `"random"`, `"grid"`, `"bayesian"` or `"hyperband"`. Defaults to `"random"`.
         trials: how many at most; a grid ends when it is exhausted. Defaults to 10.
         name: of the directory below the runs. Defaults to one made from the settings.
+        objective: `"val_accuracy"`, or `"val_balanced_accuracy"`, the mean of the accuracies of the
+            classes. Defaults to the first.
 
     Raises:
         ValueError: If an argument is out of range, or as `Workspace.distill` says.
@@ -53,24 +62,42 @@ class Search:
         method="random",
         trials=10,
         name=None,
+        objective=OBJECTIVE,
     ):
         self.space = SearchSpace() if space is None else space
-        _check(workspace, self.space, method, trials)
+        _check(workspace, self.space, method, trials, objective)
+        self.objective = objective
         self.workspace, self.method, self.trials = workspace, method, trials
         self.teacher_epochs = teacher_epochs
         cell = workspace.distillation(student, teacher, teacher_epochs=teacher_epochs)
         job = workspace.job(cell)
         self.settings, self.teachers = job.settings, job.teachers
-        identity = {**self.to_config(), "data_dir": None, "teacher": None}
-        default = f"tune-{method}-{safe_name(name_of(student))}-{hashing.of_json(identity)[:8]}"
-        self.directory = RunDirectory(workspace.runs_dir, default if name is None else name)
+        self.directory = RunDirectory(
+            workspace.runs_dir, self._found_name() if name is None else name
+        )
         self.path = self.directory.path
 
     def to_config(self):
         """Returns all settings as JSON types, the content of search.json."""
         config = {**self.settings.to_config(), **self.space.to_config()}
         del config["loss"]
-        return {**config, "kind": "tune", "method": self.method, "trials": self.trials}
+        config |= {"kind": "tune", "method": self.method, "trials": self.trials}
+        return config | ({} if self.objective == OBJECTIVE else {"objective": self.objective})
+
+    def _found_name(self):
+        """The default name, or that of version 0.1 where the search of these data has it."""
+        config = self.to_config()
+        former = {name: value for name, value in config.items() if name != "train_fingerprint"}
+        own, before = map(self._name_of, (config, former))
+        there = RunDirectory(self.workspace.runs_dir, before).path / "search.json"
+        return before if there.is_file() else own
+
+    def _name_of(self, config):
+        identity = identity_of(config)
+        if "devices" in config:  # these were in the names of searches from the first
+            identity["devices"] = config["devices"]
+        model = safe_name(name_of(self.settings.model))
+        return f"tune-{self.method}-{model}-{hashing.of_json(identity)[:8]}"
 
     def start(self):
         """Creates the directory, or finds it.
@@ -129,14 +156,15 @@ class Search:
             ValueError: As `Job.validate` does; the search is continued when it is run again.
         """
         epochs, seed = self.settings.recipe.epochs, self.settings.seed
-        oracle = make_oracle(self.method, self.space, self.trials, epochs, seed)
+        oracle = make_oracle(self.method, self.space, self.trials, epochs, seed, self.objective)
         # KerasTuner prints.
         with contextlib.redirect_stdout(io.StringIO()):
             TrialTuner(oracle, self.path, self._run_trial, self._after).search()
 
     def rows(self):
         """Returns a dict for each trial: the columns of trials.csv."""
-        return outcomes.trial_rows(self.path / PROJECT, self.space, self.settings.recipe.epochs)
+        epochs = self.settings.recipe.epochs
+        return outcomes.trial_rows(self.path / PROJECT, self.space, epochs, self.objective)
 
     def finish(self):
         """Writes trials.csv and best.json. Returns the content of the latter; raises as `run`."""
@@ -145,7 +173,7 @@ class Search:
             raise workers.WorkerError(
                 f"Trials {unfinished} of {self.path} are unfinished. Run the same command again"
             )
-        best = outcomes.best_of(rows)
+        best = outcomes.best_of(rows, self.objective)
         if best is None:
             raise FloatingPointError(
                 f"None of {len(rows)} trials in {self.path} came to an end with finite numbers. "
@@ -166,7 +194,7 @@ class Search:
         """Writes trials.csv as far as it is known. Returns its rows."""
         rows = self.rows()
         with replacing(self.path / "trials.csv") as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, outcomes.COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, outcomes.columns_of(self.objective), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         return rows
@@ -182,8 +210,10 @@ class Search:
         if past := values.get("tuner/trial_id"):
             copy_newest(self._trial_directory(past), directory)
         epochs = values.get("tuner/epochs")
-        metrics = Job(settings, self.workspace, directory, self.teachers).validate(epochs)
-        kept = (OBJECTIVE, "seconds", "teacher_seconds")
+        job = Job(settings, self.workspace, directory, self.teachers)
+        is_plain = self.objective == OBJECTIVE
+        metrics = job.validate(epochs) if is_plain else job.validate(epochs, balanced=True)
+        kept = (*OBJECTIVES, "seconds", "teacher_seconds")
         return {name: metrics[name] for name in kept if name in metrics}
 
     def _after(self, trial):
@@ -216,7 +246,11 @@ class Search:
             yield lock.descriptor
 
 
-def _check(workspace, space, method, trials):
+def _check(workspace, space, method, trials, objective):
+    if objective not in OBJECTIVES:
+        raise ValueError(
+            f"`objective` must be one of {(*OBJECTIVES,)}. Received: objective={objective!r}"
+        )
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")
     if trials < 1:

@@ -8,7 +8,12 @@ from keras_tuner.engine.base_tuner import BaseTuner
 
 from keras_logitkd.storage.atomic import write_json
 
+# What chooses among trials: a metric of theirs, and the column of trials.csv that has it.
 OBJECTIVE = "val_accuracy"
+OBJECTIVES = {
+    OBJECTIVE: "validation_accuracy",
+    "val_balanced_accuracy": "validation_balanced_accuracy",
+}
 METHODS = ("random", "grid", "bayesian", "hyperband")
 PROJECT = "trials"
 _COLLISIONS = 1000
@@ -63,7 +68,7 @@ class _Grid(_Durable, keras_tuner.Oracle):
         return {"status": "STOPPED"}
 
 
-def make_oracle(method, space, trials, epochs, seed):
+def make_oracle(method, space, trials, epochs, seed, objective=OBJECTIVE):
     """Returns the `keras_tuner.Oracle` of a search.
 
     Args:
@@ -72,11 +77,12 @@ def make_oracle(method, space, trials, epochs, seed):
         trials: how many trials at most.
         epochs: of a full training; Hyperband gives most trials fewer.
         seed: integer >= 0.
+        objective: one of `OBJECTIVES`. Defaults to the validation accuracy.
     """
     hyperparameters = keras_tuner.HyperParameters()
     space.declare(hyperparameters)
     arguments = {
-        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "objective": keras_tuner.Objective(objective, "max"),
         "hyperparameters": hyperparameters,
         "seed": seed + 1,  # KerasTuner draws a seed of its own where it is given 0.
         "max_consecutive_failed_trials": trials + 1,  # A trial that diverges is a result.
@@ -100,7 +106,8 @@ class TrialTuner(BaseTuner):
     Args:
         oracle: of `make_oracle`.
         directory: of the search; the trials are in `trials` below it.
-        run: function from a `keras_tuner` trial to its metrics, a dict with `val_accuracy`.
+        run: function from a `keras_tuner` trial to its metrics, a dict with the
+            objective.
         after: function of a trial that has ended and was recorded.
     """
 

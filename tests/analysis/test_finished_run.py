@@ -66,11 +66,12 @@ def test_other_data_and_a_lost_teacher_are_refused(workspace, tiny_spec, tmp_pat
     done = workspace.run(Cell("wrn-10-1", (Cell("wrn-10-1", seed=1),), "mse"))
     with np.load(tiny_spec.removeprefix("npz:")) as arrays:
         content = {name: arrays[name] for name in arrays}
-    np.savez(tmp_path / "other.npz", **{**content, "x_test": content["x_test"] + 1})
-    config = done.directory.read_config()
-    done.directory.start({**config, "dataset": f"npz:{tmp_path / 'other.npz'}"})
-    with pytest.raises(ValueError, match="are not those that"):
-        open_run(done.directory.path)
+    config, other = done.directory.read_config(), tmp_path / "other.npz"
+    done.directory.start({**config, "dataset": f"npz:{other}"})
+    for part, line in (("x_train", "are not those that"), ("x_test", "The test part of .* is not")):
+        np.savez(other, **{**content, part: content[part] + 1})
+        with pytest.raises(ValueError, match=line):
+            open_run(done.directory.path)
     done.directory.start(config)
     (teacher,) = dataclasses.asdict(open_run(done.directory.path).settings)["teachers"]
     (done.directory.path.parent / teacher / "result.json").unlink()

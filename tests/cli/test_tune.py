@@ -216,3 +216,32 @@ def test_two_workers_record_the_trials_of_one(run, method):
     assert points(two) == points(one)
     for name in ("chief", "worker-0", "worker-1"):
         assert pathlib.Path("runs/two", f"{name}.log").is_file()
+
+
+def test_balanced_accuracy_chooses(run, monkeypatch, caplog):
+    """Of three trials the one with the most balanced accuracy, which has the least accuracy."""
+
+    def validate(self, epochs=None, balanced=False):
+        assert balanced
+        number = int(self.directory.name.removeprefix("trial_"))
+        measured = {"val_accuracy": 0.9 - number / 10, "val_balanced_accuracy": 0.5 + number / 10}
+        return {**measured, "seconds": 1.0, "teacher_seconds": 0.0}
+
+    monkeypatch.setattr(Job, "validate", validate)
+    arguments = (*NAMED, "--objective", "val_balanced_accuracy")
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "Best by validation: trial 2" in out
+    assert out.splitlines()[0].split()[-1] == "balanced"
+    assert "balanced 0.7000" in caplog.text
+    assert [float(row["validation_balanced_accuracy"]) for row in rows_of("s")] == pytest.approx(
+        [0.5, 0.6, 0.7]
+    )
+    best = read("runs", "s", "best.json")["search"]
+    assert (best["validation_balanced_accuracy"], best["validation_accuracy"]) == pytest.approx(
+        (0.7, 0.7)
+    )
+    assert read("runs", "s", "search.json")["objective"] == "val_balanced_accuracy"
+    code, _, err = run(*NAMED)
+    assert code == 2
+    assert "other settings (objective)" in err

@@ -132,17 +132,18 @@ def test_l2_is_in_the_logged_loss(tiny, settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("epochs_before", "steps", "noise"),
+    ("epochs_before", "steps", "noise", "class_weight"),
     [
-        (0, 1, None),
-        (1, 2, None),
-        pytest.param(1, 1, LabelNoise("symmetric", 0.4), marks=pytest.mark.slow),
+        (0, 1, None, None),
+        (1, 2, None, '{"0": 2.0, "1": 0.5}'),
+        pytest.param(1, 1, LabelNoise("symmetric", 0.4), "balanced", marks=pytest.mark.slow),
     ],
 )
 def test_resumed_run_equals_the_uninterrupted_one(
-    tiny, distillation, teacher, tmp_path, epochs_before, steps, noise
+    tiny, distillation, teacher, tmp_path, epochs_before, steps, noise, class_weight
 ):
-    distillation = dataclasses.replace(distillation, noise=noise)
+    recipe = distillation.recipe.replace(class_weight=class_weight)
+    distillation = dataclasses.replace(distillation, recipe=recipe, noise=noise)
     whole, broken = RunDirectory(tmp_path, "whole"), RunDirectory(tmp_path, "broken")
     expected = fit.run(distillation, tiny, whole, [as_teacher(lambda: teacher)])
     with pytest.raises(KilledError):
@@ -175,6 +176,7 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert files == {
         "config.json",
         "metrics.csv",
+        "model.json",
         "result.json",
         "student.keras",
         *(["labels.npz"] if noise else []),

@@ -67,6 +67,6 @@ def test_other_images_under_the_same_name_are_another_run(workspace, tmp_path):
         workspace.dataset, train=dataclasses.replace(workspace.dataset.train, labels=labels)
     )
     other = dataclasses.replace(workspace, dataset=changed)
-    with pytest.raises(ValueError, match=r"other settings \(fingerprint\)"):
+    with pytest.raises(ValueError, match=r"other settings \(train_fingerprint\)"):
         other.train("wrn-10-1", name="same")
     assert first.directory.read_result() == first.result

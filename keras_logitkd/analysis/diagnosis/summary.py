@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_logitkd.runs.directory.run_directory import RunDirectory
+from keras_logitkd.runs.directory.earlier import directory_of
 
 
 def standing(run):
@@ -30,5 +30,5 @@ def baseline_of(run):
     settings = dataclasses.replace(
         run.settings, teachers=(), teacher=None, loss=None, alpha=0.0, logit_dtype="float32"
     )
-    beside = RunDirectory.at(run.directory.path.parent / settings.default_name())
+    beside = directory_of(run.directory.path.parent, settings)
     return beside if beside.read_result() is not None else None

@@ -52,7 +52,7 @@ class ResizedCrop(Operation):
             seed = tf.cast(item[1], tf.int32)
             top, left, height, width = self.random_box(tf.shape(image), seed)
             box = image[top : top + height, left : left + width]
-            return _resized(box, (self.resized_crop, self.resized_crop))
+            return resize(box, (self.resized_crop, self.resized_crop))
 
         return tf.map_fn(cut, (index, parameters), fn_output_signature=self._spec(images))
 
@@ -65,8 +65,8 @@ class ResizedCrop(Operation):
         def cut(position):
             image = images.image(position)
             shape = tf.shape(image)[:2]
-            scaled = shape * round(side * 256 / 224) / tf.reduce_min(shape)
-            resized = _resized(image, tf.cast(tf.round(scaled), tf.int32))
+            scaled = shape * short_side_of(side) / tf.reduce_min(shape)
+            resized = resize(image, tf.cast(tf.round(scaled), tf.int32))
             top, left = tf.unstack((tf.shape(resized)[:2] - side) // 2)
             return resized[top : top + side, left : left + side]
 
@@ -112,7 +112,13 @@ class ResizedCrop(Operation):
         return tf.TensorSpec(self.output_shape(images.shape), tf.uint8)
 
 
-def _resized(image, size):
+def short_side_of(side):
+    """Returns the pixels of the short side of which an evaluation crops `side` x `side`."""
+    return round(side * 256 / 224)
+
+
+def resize(image, size):
+    """Returns a uint8 image of shape (height, width, channels) in another size (height, width)."""
     import tensorflow as tf
 
     resized = tf.image.resize(image, size, antialias=True)

@@ -121,9 +121,21 @@ class RunDirectory:
             writer.writeheader()
             writer.writerows(rows)
 
+    def read_metrics(self):
+        """Returns metrics.csv: a dict of numbers for each epoch, nan where its stage has none."""
+        with self.metrics_file.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: float(value or "nan") for name, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
+
+    def write_result(self, result):
+        """Writes the final numbers, whole or not at all."""
+        write_json(self.result_file, result)
+
     def finish(self, result):
         """Writes result.json, which makes the run finished, and drops the checkpoint."""
-        write_json(self.result_file, result)
+        self.write_result(result)
         for file in self._checkpoint_files():
             file.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from keras_logitkd.data import pipeline, shares
+from keras_logitkd.data.class_weights import weights_of
 from keras_logitkd.runs.inputs.noisy_labels import NoisyLabels
 from keras_logitkd.runs.inputs.teacher_logits import EVALUATION_BATCH
 from keras_logitkd.runs.inputs.unlabelled import seen_by
@@ -22,10 +23,11 @@ class RunData:
         seen, seen_indices: the split that a training reads, and integer array of what it reads of
             it: the training examples, and after them images without labels where there are such.
         noisy: the `NoisyLabels` that are trained on, or None.
+        class_weight: what each class counts in all terms of the loss, {class: weight}, or None.
 
     Raises:
-        ValueError: If there are fewer examples than the recipe asks for, or a noise matrix is of
-            other classes.
+        ValueError: If there are fewer examples than the recipe asks for, or a noise matrix or class
+            weights are of other classes.
     """
 
     def __init__(self, settings, dataset):
@@ -40,6 +42,11 @@ class RunData:
             self.noisy = NoisyLabels.draw(
                 settings.noise, labels, self.train_indices, dataset.num_classes
             )
+        self.class_weight = None
+        if self.recipe.class_weight is not None:
+            told = labels[self.train_indices] if self.noisy is None else self.noisy.noisy
+            names = tuple(dataset.class_names)
+            self.class_weight = weights_of(self.recipe.class_weight, told, names)
 
     @property
     def steps_per_epoch(self):

@@ -6,6 +6,7 @@ command that trains, and in a run's name and config.json where it is not its def
 
 import dataclasses
 
+from keras_logitkd.data import class_weights
 from keras_logitkd.data.views import registry
 from keras_logitkd.storage.fields import AT_LEAST_0, AT_LEAST_1, FRACTION, POSITIVE, Field
 
@@ -34,6 +35,7 @@ _FACTOR = "What a drop multiplies the learning rate by."
 _SMOOTHING = "Weight of the other classes in the labels (Eq. 1)."
 _HELD_OUT = "Fraction of the training set that is held out."
 _EXAMPLES = "Training examples that are used, the same share of each class. [default: all]"
+_WEIGHT = "What each class counts in the loss: balanced, or a JSON or CSV file of class and weight."
 _MEAN = "Mean per channel over 255. [default: measured]"
 _STD = "Standard deviation per channel over 255. [default: measured]"
 
@@ -54,13 +56,21 @@ TRAINING = [
     ),
     Field("freeze_batch_norm", bool, _FROZEN, False),
 ]
-# Which examples of its data, and how their pixels are scaled: with the views what a teacher by name
-# shares with its student.
+# Which examples of its data, how their pixels are scaled and what their classes count: with the
+# views what a teacher by name shares with its student.
 DATA = [
     Field("validation", float, _HELD_OUT, 0.1, *FRACTION),
     Field("examples", int | None, _EXAMPLES, None, "at least 1", _none_or_at_least_1),
     Field("mean", tuple[float, ...] | None, _MEAN, None),
     Field("std", tuple[float, ...] | None, _STD, None, "positive", _none_or_positive),
+    Field(
+        "class_weight",
+        str | None,
+        _WEIGHT,
+        None,
+        "balanced or a JSON object of class to weight",
+        class_weights.is_canonical,
+    ),
 ]
 TEACHER = Field("teacher", str, "The usual teacher.", "wrn-28-4")
 

@@ -66,6 +66,7 @@ class Stop(keras.callbacks.Callback):
 def run(name, devices, rate=0.05, cached=True, stop=False, **fields):
     # 60 examples, 48 of them for training: batches of 15, 15, 15 and 3, parts of 8 and 7, 2 and 1.
     recipe = {"epochs": 2, "batch_size": 15, "learning_rate": rate, "pad": 1, "validation": 0.2}
+    recipe["class_weight"] = '{"1": 2.5}'
     workspace = open_workspace(
         spec, f"{where}/{name}", recipe_fields=recipe, devices=devices, **fields,
         cache=LogitCache(f"{where}/{name}/.logits") if cached else None,

@@ -6,7 +6,7 @@ import pytest
 
 from keras_logitkd.data.noise import LabelNoise
 from keras_logitkd.runs.spec.recipes import RECIPES
-from keras_logitkd.runs.spec.settings import RunSettings, differing_settings
+from keras_logitkd.runs.spec.settings import RunSettings, differing_settings, identity_of
 
 SETTINGS = RunSettings(
     model="wrn-10-1",
@@ -74,6 +74,28 @@ def test_default_name_depends_on_every_setting_but_where_things_are():
     ]
     names = {dataclasses.replace(SETTINGS, **fields).default_name() for fields in changed}
     assert len(names | {name}) == 1 + len(changed)
+
+
+def test_what_is_trained_on_makes_path_and_whole_data_a_record():
+    known = dataclasses.replace(SETTINGS, dataset="npz:/a/x.npz", train_fingerprint="t")
+    moved = dataclasses.replace(known, dataset="npz:/b/x.npz", fingerprint="other tests")
+    assert moved.default_name() == known.default_name()
+    assert identity_of(moved.to_config()) == identity_of(known.to_config())
+    assert differing_settings(known.to_config(), moved.to_config()) == []
+    other = dataclasses.replace(known, train_fingerprint="u")
+    assert other.digest() != known.digest()
+    assert differing_settings(known.to_config(), other.to_config()) == ["train_fingerprint"]
+
+
+def test_a_config_of_before_is_compared_by_all_of_its_data():
+    known = dataclasses.replace(
+        SETTINGS, dataset="npz:/a/x.npz", fingerprint="f", train_fingerprint="t"
+    )
+    former = dataclasses.replace(known, dataset="npz:/b/y.npz", train_fingerprint=None).to_config()
+    assert differing_settings(known.to_config(), former) == []
+    other = dataclasses.replace(known, fingerprint="g").to_config()
+    assert differing_settings(other, former) == ["fingerprint"]
+    assert "train_fingerprint" not in former
 
 
 def test_default_name_of_any_dataset_is_no_path():
