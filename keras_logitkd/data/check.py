@@ -41,8 +41,8 @@ def report(dataset):
             for label, name in enumerate(dataset.class_names)
         ],
         "unreadable": [{"file": name, "reason": reason} for name, reason in dataset.unreadable],
-        "sizes": _sizes([size for rows in entries.values() for _, _, size in rows]),
-        "duplicates": _duplicates(entries),
+        "sizes": _sizes([size for rows in entries.values() for _, size in rows]),
+        "duplicates": _duplicates(parts, entries),
         "near_empty": [dataset.class_names[label] for label in np.flatnonzero(trained == 1)],
         "majority": {
             "class": dataset.class_names[most],
@@ -79,24 +79,20 @@ def shared_with_training(found, part):
 
 
 def _entries(split, indices):
-    """(name, digest of the content, (width, height)) of each example."""
+    """(digest of the content, (width, height)) of each example."""
     files = getattr(split.images, "files", None)
     if files is not None:
         facts = [files.facts[index] for index in indices]
-        names = map(files.name_of, indices)
-        return [
-            (name, fact.digest, (fact.width, fact.height))
-            for name, fact in zip(names, facts, strict=True)
-        ]
-    images = zip(indices, split.images.read(indices), strict=True)
+        return [(fact.digest, (fact.width, fact.height)) for fact in facts]
     return [
-        (
-            f"{split.name} {index}",
-            hashing.of(repr(image.shape), np.ascontiguousarray(image)),
-            (image.shape[1], image.shape[0]),
-        )
-        for index, image in images
+        (hashing.of(repr(image.shape), np.ascontiguousarray(image)), image.shape[1::-1])
+        for image in split.images.read(indices)
     ]
+
+
+def _name(split, index):
+    files = getattr(split.images, "files", None)
+    return f"{split.name} {index}" if files is None else files.name_of(index)
 
 
 def _sizes(sizes):
@@ -105,14 +101,17 @@ def _sizes(sizes):
     return {name: [int(side) for side in ordered[place]] for name, place in places.items()}
 
 
-def _duplicates(entries):
+def _duplicates(parts, entries):
     """The images with the same content, more than one of each."""
     groups = collections.defaultdict(list)
     for part, rows in entries.items():
-        for name, digest, _ in rows:
-            groups[digest].append((part, name))
+        for (digest, _), index in zip(rows, parts[part][1], strict=True):
+            groups[digest].append((part, index))
     return [
-        {"parts": list(dict.fromkeys(part for part, _ in group)), "files": [n for _, n in group]}
+        {
+            "parts": list(dict.fromkeys(part for part, _ in group)),
+            "files": [_name(parts[part][0], index) for part, index in group],
+        }
         for group in groups.values()
         if len(group) > 1
     ]

@@ -36,6 +36,7 @@ def command_of_run(run):
     taught |= teacher_options(settings, run.directory, run.dataset)
     taught |= {"loss": settings.loss, "alpha": None if settings.alpha == 1 else settings.alpha}
     taught |= {"logit-dtype": None if dtype == "float32" else dtype}
+    taught |= {"unlabelled": settings.unlabelled}
     return command_line("distill", taught | options)
 
 

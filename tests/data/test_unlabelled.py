@@ -36,6 +36,9 @@ def test_joined_images_are_those_of_both(messy, labelled, memory_budget):
     assert split.labels.tolist() == [*labelled.train.labels, -1, -1]
     assert split.images.shape == labelled.image_shape
     crops = Augmentation(pad=1, flip=True)
+    # The views of images with labels are what they are without the others.
+    alone = crops.parameters(0, 1, count)
+    np.testing.assert_array_equal(crops.parameters(0, 1, len(split))[:count], alone)
     batches = pipeline.train_batches(split, batch_size=4, epochs=1, seed=3, augmentation=crops)
     plain = pipeline.eval_batches(split, batch_size=count + 2)
     (batch,) = plain

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_logitkd.analysis.finished_run import open_run
 from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
+from keras_logitkd.report.commands import command_of_run
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.unlabelled import LabelledAccuracy, LabelledCrossentropy
 from keras_logitkd.runs.spec.cell import Cell
@@ -101,6 +103,9 @@ def test_distil_learns_from_them_and_says_how_many(more, tmp_path):
     for stored, online in zip(weights["all"], weights["online"], strict=True):
         np.testing.assert_allclose(stored, online, rtol=1e-4, atol=1e-5)
     assert more("evaluate", "all")[0] == 0
+    again = command_of_run(open_run("all"))
+    assert f"--unlabelled folder:{tmp_path / 'more'}" in again
+    assert "--unlabelled" not in command_of_run(open_run("none"))
 
 
 @pytest.mark.usefixtures("tiny_networks", "own_teacher")
