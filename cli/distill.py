@@ -61,6 +61,11 @@ _REPLACES = (
     type=parameters.integers,
     help="One run for each of these seeds, and their mean: 0,1,2. Takes the place of --seed.",
 )
+@click.option(
+    "--unlabelled",
+    metavar="folder:DIR",
+    help="Images without class folders, which the student learns the teacher's logits of.",
+)
 @options.cache_options
 @options.workers_option
 @plans.plan_options

@@ -3,6 +3,7 @@
 import click
 
 from keras_logitkd.cli import imbalance, options, quiet, tables
+from keras_logitkd.data import specs
 
 
 @click.command()
@@ -10,7 +11,7 @@ from keras_logitkd.cli import imbalance, options, quiet, tables
 @click.option(
     "--dataset",
     metavar="SPEC",
-    help="digits, a TFDS name, folder:PATH or npz:PATH. [default: the run's; digits for a file]",
+    help=f"{specs.KNOWN}. [default: the run's; digits for a file]",
 )
 @options.data_dir_option
 @click.option(

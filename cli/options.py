@@ -10,6 +10,7 @@ import typing
 import click
 
 from keras_logitkd.cli import parameters
+from keras_logitkd.data import specs
 from keras_logitkd.runs.spec.recipes import Recipe
 
 
@@ -87,7 +88,12 @@ data_options = together(
         "--dataset",
         default="digits",
         metavar="SPEC",
-        help="digits, a TFDS name, folder:PATH or npz:PATH.",
+        help=f"{specs.KNOWN}.",
+    ),
+    click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        help="Leave out image files that cannot be read, which are refused otherwise.",
     ),
     data_dir_option,
 )

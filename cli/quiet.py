@@ -1,9 +1,16 @@
 """TensorFlow without its start-up messages, so that stderr is for ours."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
+
+
+def show_log():
+    """Sends what this package logs to stderr, and of others their warnings."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("keras_logitkd").setLevel(logging.INFO)
 
 
 def load_tensorflow():

@@ -5,8 +5,9 @@ import pathlib
 
 import click
 
-from keras_logitkd.cli import imbalance, options, tables
+from keras_logitkd.cli import imbalance, options, quiet, tables
 from keras_logitkd.cli.progress import TrainingProgress
+from keras_logitkd.data import specs
 from keras_logitkd.processes import cluster, interrupts
 from keras_logitkd.runs.distribution.devices import open_devices
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
@@ -33,14 +34,14 @@ def workspace_of(given, progress=TrainingProgress, by_several=False):
         progress: as for `Workspace`. Defaults to progress on stderr.
         by_several: whether several machines may do the command together. Defaults to False.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("keras_logitkd").setLevel(logging.INFO)
+    quiet.show_log()
     devices = _devices(given, by_several)
     return open_workspace(
-        given["dataset"],
+        specs.skipping(given["dataset"]) if given.get("skip_unreadable") else given["dataset"],
         given["runs_dir"],
         data_dir=given["data_dir"],
         recipe_fields=options.recipe_fields(given),
+        unlabelled=given.get("unlabelled"),
         seed=given["seed"],
         views=given["views"],
         cache=cache_of(given),

@@ -8,12 +8,11 @@ import zlib
 
 import numpy as np
 
-from keras_logitkd.data.dataset import Dataset, Split, split_validation
+from keras_logitkd.data.dataset import HOLD_OUT, Dataset, Split, split_validation
+from keras_logitkd.data.parts import PARTS
 from keras_logitkd.data.sources import ArrayImages
 from keras_logitkd.storage.errors import DataError, one_line
 from keras_logitkd.storage.unpacking import check_zip
-
-HOLD_OUT = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -33,32 +32,40 @@ def load_digits():
     return hold_out("digits", images, labels, tuple("0123456789"))
 
 
-def hold_out(name, images, labels, class_names):
+def hold_out(name, images, labels, class_names, validation=None):
     """Makes a dataset as `of_arrays` does, with a fixed stratified 20% held out as test split."""
     parts = ((images[part], labels[part]) for part in split_validation(labels, HOLD_OUT))
-    return of_arrays(name, class_names, *parts)
+    return of_arrays(name, class_names, *parts, validation)
 
 
-def of_arrays(name, class_names, train, test):
+def of_arrays(name, class_names, train, test, validation=None):
     """Makes a dataset that is held in memory.
 
     Args:
         name: the dataset's specification.
         class_names: tuple of strings.
         train, test: pairs of uint8 images (n, height, width, channels) and int32 labels (n,).
+        validation: such a pair of the dataset's own validation part, which becomes the end of the
+            training split. Defaults to None.
 
     Returns:
         A `Dataset`.
     """
+    given = None
+    if validation is not None:
+        given = len(train[1]) + np.arange(len(validation[1]))
+        train = tuple(map(np.concatenate, zip(train, validation, strict=True)))
     splits = [
         Split(part, labels, ArrayImages(images))
         for part, (images, labels) in (("train", train), ("test", test))
     ]
-    return Dataset(name, tuple(class_names), train[0].shape[1:], *splits)
+    return Dataset(name, tuple(class_names), train[0].shape[1:], *splits, validation=given)
 
 
 def load_npz(path):
-    """Loads an .npz file with x_train, y_train[, x_test, y_test] or images, labels[, class_names].
+    """Loads an .npz file with x_train, y_train or images, labels, and what else it has.
+
+    That are x_val, y_val (or x_valid, x_validation), x_test, y_test and class_names.
 
     Args:
         path: the file. Images are uint8 or exactly representable as such, (n, H, W) or (n, H, W,
@@ -80,30 +87,24 @@ def load_npz(path):
         )
     images, labels = _part(name, arrays, *keys)
     class_names = _class_names(name, arrays, labels)
-    missing = [key for key in ("x_test", "y_test") if key not in arrays]
-    if len(missing) == 1:
-        raise DataError(f"{name} must hold both x_test and y_test. Missing: {missing[0]}")
-    if missing:
+    words = [word for word in PARTS["validation"] if {f"x_{word}", f"y_{word}"} & set(arrays)]
+    if len(words) > 1:
+        raise DataError(f"{name} must hold one validation part. Received: {', '.join(words)}")
+    train = images, labels
+    validation = _other_part(name, arrays, words[0], train, class_names) if words else None
+    test = _other_part(name, arrays, "test", train, class_names)
+    if test is None:
         _log.info("%s has no test part: a fixed stratified 20%% is held out as test split.", name)
-        return hold_out(name, images, labels, class_names)
-    test_images, test_labels = _part(name, arrays, "x_test", "y_test")
-    if test_images.shape[1:] != images.shape[1:]:
-        raise DataError(
-            f"{name}: test images must have the shape of the training images. "
-            f"Received: {test_images.shape[1:]}, training {images.shape[1:]}"
-        )
-    if test_labels.max() >= len(class_names):
-        raise DataError(
-            f"{name}: y_test must hold classes of y_train, 0..{len(class_names) - 1}. "
-            f"Received: {test_labels.max()}"
-        )
-    return of_arrays(name, class_names, (images, labels), (test_images, test_labels))
+        return hold_out(name, images, labels, class_names, validation)
+    return of_arrays(name, class_names, train, test, validation)
 
 
 def _read_npz(path):
     if not path.is_file():
         raise DataError(f"npz:{path}: no such file.")
-    wanted = ("x_train", "y_train", "x_test", "y_test", "images", "labels", "class_names")
+    parts = ("train", "test", *PARTS["validation"])
+    wanted = {f"{axis}_{part}" for axis in "xy" for part in parts}
+    wanted |= {"images", "labels", "class_names"}
     try:
         if zipfile.is_zipfile(path):
             check_zip(path)
@@ -125,6 +126,28 @@ def _read_npz(path):
         ) from error
     except (AttributeError, TypeError) as error:  # np.load returned a single array
         raise DataError(f"npz:{path} is not an .npz archive.") from error
+
+
+def _other_part(name, arrays, word, train, class_names):
+    """The images and labels of the part that a word names, or None where there is none."""
+    keys = f"x_{word}", f"y_{word}"
+    missing = [key for key in keys if key not in arrays]
+    if len(missing) == 1:
+        raise DataError(f"{name} must hold both {' and '.join(keys)}. Missing: {missing[0]}")
+    if missing:
+        return None
+    images, labels = _part(name, arrays, *keys)
+    if images.shape[1:] != train[0].shape[1:]:
+        raise DataError(
+            f"{name}: {word} images must have the shape of the training images. "
+            f"Received: {images.shape[1:]}, training {train[0].shape[1:]}"
+        )
+    if labels.max() >= len(class_names):
+        raise DataError(
+            f"{name}: {keys[1]} must hold classes of y_train, 0..{len(class_names) - 1}. "
+            f"Received: {labels.max()}"
+        )
+    return images, labels
 
 
 def _part(name, arrays, image_key, label_key):

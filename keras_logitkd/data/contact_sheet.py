@@ -1,11 +1,12 @@
 """One picture of a split: a row of examples for each class."""
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from keras_logitkd.data import fonts
 
 _CELL = 56
 _GAP = 4
-_FONT_SIZE = 14
 
 
 def contact_sheet(split, class_names, columns=10, rows=20):
@@ -18,20 +19,20 @@ def contact_sheet(split, class_names, columns=10, rows=20):
         rows: most classes to draw; of more classes they are evenly spaced. Defaults to 20.
 
     Returns:
-        PIL.Image.Image, one row per class with its name on the left.
+        PIL.Image.Image, one row per class with its name on the left, or its number where no font
+        of this machine has the letters of the name.
     """
     count = len(class_names)
     shown = range(count) if count <= rows else [count * row // rows for row in range(rows)]
     chosen = [np.flatnonzero(split.labels == label)[:columns] for label in shown]
     scale = _display_scale(split, chosen)
-    font = ImageFont.load_default(size=_FONT_SIZE)
-    names = [_short(class_names[label]) for label in shown]
-    margin = 2 * _GAP + max(int(font.getlength(name)) for name in names)
+    titles = [_title(label, class_names[label]) for label in shown]
+    margin = 2 * _GAP + max(int(font.getlength(name)) for name, font in titles)
     step = _CELL + _GAP
     size = (margin + columns * step + _GAP, len(chosen) * step + _GAP)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for row, (name, indices) in enumerate(zip(names, chosen, strict=True)):
+    for row, ((name, font), indices) in enumerate(zip(titles, chosen, strict=True)):
         top = _GAP + row * step
         draw.text((_GAP, top + _CELL // 2), name, fill="black", font=font, anchor="lm")
         for column, pixels in enumerate(split.images.read(indices)):
@@ -40,6 +41,13 @@ def contact_sheet(split, class_names, columns=10, rows=20):
             offset = ((_CELL - cell.width) // 2, (_CELL - cell.height) // 2)
             sheet.paste(cell, (left + offset[0], top + offset[1]))
     return sheet
+
+
+def _title(label, class_name):
+    """What is written beside a row, and the font that has all of it."""
+    name = _short(class_name)
+    font = fonts.font_for(name)
+    return (name, font) if font else (f"class {label}", fonts.font_for(f"class {label}"))
 
 
 def _short(name, limit=24):

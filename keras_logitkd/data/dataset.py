@@ -9,6 +9,8 @@ from keras_logitkd.data import randomness
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.errors import DataError
 
+HOLD_OUT = 0.2  # of a dataset that has no test part
+
 _SIDES_SAMPLE = 64
 
 
@@ -17,7 +19,7 @@ class Split:
     """Labelled images; position i is example i, in every process and every run.
 
     Args:
-        name: "train" or "test".
+        name: "train" or "test", or the specification of images without labels.
         labels: int32 array of shape (n,).
         images: a source of n images, see `keras_logitkd.data.sources`.
     """
@@ -56,6 +58,12 @@ class Dataset:
         image_shape: (height, width, channels); height and width are None where sizes vary.
         train: the `Split` to learn from; validation is split from it.
         test: the `Split` for the final number.
+        validation: int64 array of the positions in `train` that are the validation part, where the
+            dataset has one of its own. Defaults to None: a share is split off.
+        unreadable: tuple of (file, reason), of image files that were left out as they cannot be
+            read. Defaults to none.
+        unlabelled: a `Split` of images without labels, named by its specification, see
+            `unlabelled`. Defaults to None. It has no part in the fingerprint.
     """
 
     name: str
@@ -63,6 +71,9 @@ class Dataset:
     image_shape: tuple
     train: Split
     test: Split
+    validation: np.ndarray | None = None
+    unreadable: tuple = ()
+    unlabelled: Split | None = None
 
     def __post_init__(self):
         for split in (self.train, self.test):
@@ -89,13 +100,38 @@ class Dataset:
         order = randomness.permutation(randomness.SAMPLE, 1, 0, len(self.train))[:_SIDES_SAMPLE]
         return int(np.median([min(image.shape[:2]) for image in self.train.images.read(order)]))
 
+    @functools.cached_property
+    def training(self):
+        """Positions in `train` of what may be trained on, or None: all of them."""
+        if self.validation is None:
+            return None
+        return np.setdiff1d(np.arange(len(self.train)), self.validation)
+
+    def parts(self):
+        """Returns the split and the positions in it of each part: a dict of "train", "validation"
+        where the dataset has such a part, and "test" to pairs of `Split` and int64 array."""
+        everything, tested = np.arange(len(self.train)), np.arange(len(self.test))
+        if self.validation is None:
+            return {"train": (self.train, everything), "test": (self.test, tested)}
+        return {
+            "train": (self.train, self.training),
+            "validation": (self.train, self.validation),
+            "test": (self.test, tested),
+        }
+
     def fingerprint(self):
-        """Returns the sha256 (hex) of both splits."""
-        return hashing.of(self.train.fingerprint(), self.test.fingerprint())
+        """Returns the sha256 (hex) of both splits, and of what is for validation."""
+        return hashing.of(self.train.fingerprint(), self.test.fingerprint(), *self._own_validation)
+
+    @property
+    def _own_validation(self):
+        given = self.validation
+        return () if given is None else (np.ascontiguousarray(given, dtype="<i8"),)
 
     def train_fingerprint(self):
         """Returns the sha256 (hex) of what is trained on and of the names of its classes."""
-        return hashing.of(self.train.fingerprint(), *(f"\n{name}" for name in self.class_names))
+        names = (f"\n{name}" for name in self.class_names)
+        return hashing.of(self.train.fingerprint(), *names, *self._own_validation)
 
 
 def split_validation(labels, fraction, seed=0):

@@ -1,171 +1,176 @@
 """Datasets that are folders of image files, one folder per class."""
 
-import contextlib
-import logging
+import collections
+import os
 import pathlib
 
 import numpy as np
-from PIL import Image
 
-from keras_logitkd.data.arrays import HOLD_OUT
-from keras_logitkd.data.dataset import Dataset, Split, split_validation
-from keras_logitkd.data.sources import ArrayImages, Images
-from keras_logitkd.storage import hashing
-from keras_logitkd.storage.errors import DataError, one_line
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-_GREY_MODES = ("1", "L", "LA")
-_COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
-
-_log = logging.getLogger(__name__)
+from keras_logitkd.data import decoding, image_files, specs
+from keras_logitkd.data.parts import PARTS, part_of
+from keras_logitkd.storage.errors import DataError
 
 
-class FileImages(Images):
-    """Image files, decoded when they are needed (the first frame of a GIF).
+def load_folder(spec, memory_budget, checked=False):
+    """Loads DIR/train/CLASS/..., DIR/val/CLASS/... and DIR/test/CLASS/..., or DIR/CLASS/....
+
+    The parts may have any of the names of `parts.PARTS`, in upper or lower case. Files may be in
+    folders inside a class.
 
     Args:
-        root: the folder of the dataset.
-        paths: list of paths, in the order of the stable index.
-        shape: (height, width, channels); height and width are None where sizes vary.
-    """
-
-    def __init__(self, root, paths, shape):
-        self.root, self.paths, self.shape = root, paths, shape
-        self.count = len(paths)
-
-    def load(self, index):
-        return decode(self.paths[int(index)], self.shape[-1])
-
-    def encoded(self, index):
-        """Returns image `index` for storing: its path if any reader decodes the file alike."""
-        path = self.paths[index]
-        with Image.open(path) as image:
-            plain = image.mode == ("L" if self.shape[-1] == 1 else "RGB")
-            portable = plain and image.format in ("JPEG", "PNG")
-        pixels = self.load(index)  # a damaged file must not be stored
-        return str(path) if portable else pixels
-
-    def fingerprint(self):
-        """Returns the sha256 (hex) of names, sizes and modification times of the files."""
-        parts = [repr(self.shape)]
-        for path in self.paths:
-            stat = path.stat()
-            name = path.relative_to(self.root).as_posix()
-            parts.append(f"{name}\0{stat.st_size}\0{int(stat.st_mtime)}\n")
-        return hashing.of(*parts)
-
-
-def decode(path, channels):
-    """Reads an image file as uint8 array (height, width, channels), 1 for grey or 3 for RGB.
-
-    Transparency is dropped.
-
-    Raises:
-        DataError: if the file is no readable image.
-    """
-    with _opened(path) as image:
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return pixels.reshape(*pixels.shape[:2], channels)
-
-
-@contextlib.contextmanager
-def _opened(path):
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"Cannot read the image {path} ({one_line(error)}).") from error
-
-
-def load_folder(path, memory_budget):
-    """Loads PATH/train/CLASS/* and PATH/test/CLASS/*, or PATH/CLASS/* with a held-out 20%.
-
-    Args:
-        path: the folder; images are .png, .jpg, .jpeg, .bmp or .gif.
+        spec: "folder:DIR" with options as in `specs`.
         memory_budget: bytes; images of one size that fit are held in memory.
+        checked: whether every file is decoded first, see `image_files.assemble`.
 
     Returns:
         A `Dataset`; classes and files are in sorted order.
 
     Raises:
-        DataError: if there is no such folder, a class has no images, the classes of training and
-            test differ, there is only one class, or an image is unreadable.
+        DataError: if there is no such folder, a part is there twice, training has no class or one
+            only, a class has no images, another part has classes that training does not have, or
+            images are unreadable.
     """
-    root = pathlib.Path(path).expanduser()
-    name = f"folder:{path}"
+    path, options = specs.parse(spec)
+    root = pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
     if not root.is_dir():
-        raise DataError(f"{name}: no such folder.")
-    parted = (root / "train").is_dir() or (root / "test").is_dir()
-    if parted and not ((root / "train").is_dir() and (root / "test").is_dir()):
-        raise DataError(f"{name} must hold both folders, train and test, or class folders only.")
-    class_names, paths, labels = _class_files(name, root / "train" if parted else root)
-    if parted:
-        test_names, test_paths, test_labels = _class_files(name, root / "test")
-        if test_names != class_names:
-            odd = ", ".join(sorted(set(test_names) ^ set(class_names)))
-            raise DataError(f"{name}: train and test must hold the same classes. Different: {odd}")
-    else:
-        _log.info("%s has no test part: a fixed stratified 20%% is held out as test split.", name)
-        kept, held = split_validation(labels, HOLD_OUT)
-        test_paths, test_labels = [paths[i] for i in held], labels[held]
-        paths, labels = [paths[i] for i in kept], labels[kept]
-    shape = _common_shape(paths + test_paths)
-    count = len(paths) + len(test_paths)
-    in_memory = None not in shape and count * int(np.prod(shape)) <= memory_budget
-
-    def split(part, part_paths, part_labels):
-        images = FileImages(root, part_paths, shape)
-        if in_memory:
-            pixels = images.read(range(len(images)))
-            images = ArrayImages(np.fromiter(pixels, np.dtype((np.uint8, shape)), len(images)))
-        return Split(part, part_labels, images)
-
-    parts = split("train", paths, labels), split("test", test_paths, test_labels)
-    return Dataset(name, class_names, shape, *parts)
+        raise DataError(f"{spec}: no such folder. Received: {root}")
+    return image_files.assemble(find(spec, root), memory_budget, options, checked)
 
 
-def _class_files(name, root):
-    """Lists a folder of class folders: class names, sorted paths, int32 labels."""
-    # Hidden entries and __MACOSX are what operating systems leave in copied folders.
-    folders = sorted(
-        entry
-        for entry in root.iterdir()
-        if entry.is_dir() and not entry.name.startswith((".", "__"))
-    )
-    paths, labels = [], []
-    for label, folder in enumerate(folders):
-        files = sorted(
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-        )
-        if not files:
-            raise DataError(
-                f"{name}: no images in the class folder {folder}. "
-                f"Allowed: files that end in {', '.join(SUFFIXES)}"
-            )
-        paths += files
-        labels += [label] * len(files)
-    if len(folders) < 2:
+def find(name, root):
+    """Lists the labelled images of a folder without opening them.
+
+    Args:
+        name: the dataset's specification, for messages.
+        root: absolute pathlib.Path of a folder.
+
+    Returns:
+        An `image_files.Found`.
+
+    Raises:
+        DataError: as `load_folder`, but for unreadable images.
+    """
+    left_out = collections.Counter()
+    folders = _parts(name, root, left_out)
+    classes = {part: _class_folders(folder, left_out) for part, folder in folders.items()}
+    class_names = tuple(sorted(classes["train"]))
+    if len(class_names) < 2:
         raise DataError(
-            f"{name}: {root} must hold at least two class folders with images. "
-            f"Received: {len(folders)}"
+            f"{name}: {folders['train']} must hold at least two class folders with images. "
+            f"Received: {len(class_names)}"
         )
-    return tuple(folder.name for folder in folders), paths, np.array(labels, np.int32)
+    parts = {}
+    for part, by_name in classes.items():
+        odd = sorted(set(by_name) - set(class_names))
+        if odd:
+            raise DataError(
+                f"{name}: train and {part} must hold the same classes. Different: "
+                f"{', '.join(sorted(set(by_name) ^ set(class_names)))}"
+            )
+        parts[part] = _labelled(class_names, by_name, left_out)
+        _check_filled(name, part, folders[part], class_names, parts[part][1])
+    return image_files.Found(name, root, class_names, parts, left_out)
 
 
-def _common_shape(paths):
-    """Opens every file's header: the images' shape, with None for sizes that vary."""
-    sizes, modes = set(), set()
-    for path in paths:
-        with _opened(path) as image:
-            sizes.add(image.size)
-            mode = image.mode
-        if mode not in _GREY_MODES + _COLOUR_MODES:
-            raise DataError(f"Images must have 8 bits a channel. Received: {path}, mode {mode}")
-        modes.add(mode)
-    channels = 1 if modes.issubset(_GREY_MODES) else 3
-    if len(sizes) > 1:
-        return (None, None, channels)
-    width, height = sizes.pop()
-    return (height, width, channels)
+def _parts(name, root, left_out):
+    """The folder of each part; the root alone where it has class folders itself."""
+    named = collections.defaultdict(list)
+    folders, files = _entries(root, left_out)
+    for entry in folders:
+        named[part_of(entry.name)].append(entry)
+    # A class may be called "valid"; with "train" or "test" beside it, it is a part.
+    if "train" not in named and "test" not in named:
+        left_out["outside of class folders"] += len(files)
+        return {"train": root}
+    for part, found in named.items():
+        if part is not None and len(found) > 1:
+            raise DataError(
+                f"{name} must hold one folder for the {part} part. Received: "
+                f"{' and '.join(sorted(entry.name for entry in found))}"
+            )
+    if "train" not in named:
+        raise DataError(
+            f"{name} must hold a folder of the training part ({' or '.join(PARTS['train'])}) "
+            f"beside {named['test'][0].name}, or class folders only"
+        )
+    others = [file for folder in named.pop(None, ()) for file in _files(folder, left_out)]
+    left_out["outside of the parts"] += len(files + others)
+    parts = {part: named[part][0] for part in PARTS if part in named}
+    for part, folder in parts.items():
+        if not _entries(folder, collections.Counter())[0]:
+            raise DataError(
+                f"{name}: {folder} is read as the {part} part and must hold class folders. "
+                "Received: none. Rename it if it is a class"
+            )
+    return parts
+
+
+def _class_folders(folder, left_out):
+    folders, files = _entries(folder, left_out)
+    left_out["outside of class folders"] += len(files)
+    return {entry.name: entry for entry in folders}
+
+
+def _labelled(class_names, by_name, left_out):
+    """The sorted images of class folders, and their classes as int32."""
+    paths, labels = [], []
+    for label, class_name in enumerate(class_names):
+        images = images_of(by_name[class_name], left_out) if class_name in by_name else []
+        paths += images
+        labels += [label] * len(images)
+    return paths, np.array(labels, np.int32)
+
+
+def images_of(folder, left_out):
+    """Returns the images in a folder and in those inside it, a sorted list of pathlib.Path.
+
+    Args:
+        folder: pathlib.Path.
+        left_out: Counter of reasons, which gets those of other files.
+    """
+    files = _files(folder, left_out)
+    for file in files:
+        if not decoding.is_image(file):
+            left_out[file.suffix.lower() or "without an ending"] += 1
+    return [file for file in files if decoding.is_image(file)]
+
+
+def _check_filled(name, part, folder, class_names, labels):
+    """Refuses a class without training images, and a part without any."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    if part == "train" and not counts.all():
+        empty = folder / class_names[int(np.argmin(counts))]
+        raise DataError(
+            f"{name}: no images in the class folder {empty}. "
+            f"Allowed: files that end in {', '.join(decoding.SUFFIXES)}"
+        )
+    if not counts.any():
+        raise DataError(f"{name}: no images in {folder}. Remove it, or put some there")
+
+
+def _files(folder, left_out):
+    """All files of a folder and of those inside it, sorted; hidden ones are left out."""
+    files, seen = [], {os.path.realpath(folder)}
+    for here, folders, names in os.walk(folder, followlinks=True):
+        kept = [name for name in folders if not _is_hidden(name)]
+        # A link to a folder around it would have no end.
+        places = {name: os.path.realpath(os.path.join(here, name)) for name in kept}
+        folders[:] = [name for name in kept if places[name] not in seen]
+        seen |= set(places.values())
+        left_out["hidden"] += sum(map(_is_hidden, names))
+        files += [pathlib.Path(here, name) for name in names if not _is_hidden(name)]
+    return sorted(files)
+
+
+def _entries(folder, left_out):
+    """The folders and the files in a folder, sorted; hidden ones are left out."""
+    entries = sorted(folder.iterdir())
+    visible = [entry for entry in entries if not _is_hidden(entry.name)]
+    left_out["hidden"] += len(entries) - len(visible)
+    folders = [entry for entry in visible if entry.is_dir()]
+    return folders, [entry for entry in visible if not entry.is_dir()]
+
+
+def _is_hidden(name):
+    """Whether it is what operating systems leave in copied folders."""
+    return name.startswith((".", "__")) or name.lower() in ("thumbs.db", "desktop.ini")

@@ -1,5 +1,6 @@
 """Turns local files into TFDS datasets, for machines without a network."""
 
+import logging
 import os
 import pathlib
 import re
@@ -8,16 +9,17 @@ import tempfile
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import registered as known
 
-from keras_logitkd.data import arrays, cifar, folder, idx
+from keras_logitkd.data import catalog, cifar, idx, specs
 from keras_logitkd.data.listing import default_data_dir
 from keras_logitkd.data.prepared import quiet
 from keras_logitkd.storage.errors import DataError, one_line
 
-FORMATS = ("idx", "cifar", "npz", "folder")
+FORMATS = ("idx", "cifar", *specs.PATH_KINDS)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = "1.0.0"
-_RESERVED = ("digits", "npz", "folder")
+_log = logging.getLogger(__name__)
+_RESERVED = ("digits", *specs.PATH_KINDS)
 
 
 def import_dataset(kind, path, name, data_dir=None, overwrite=False):
@@ -27,7 +29,7 @@ def import_dataset(kind, path, name, data_dir=None, overwrite=False):
     order, and is what a download would have given.
 
     Args:
-        kind: "idx", "cifar", "npz" or "folder".
+        kind: one of `FORMATS`.
         path: the files, see `logitkd data import --help`.
         name: lower-case letters, digits and underscores.
         data_dir: directory of TFDS datasets. Defaults to TFDS's own (~/tensorflow_datasets).
@@ -69,9 +71,15 @@ def _read(kind, path, name):
         return idx.load_idx(path, name), {}
     if kind == "cifar":
         return cifar.load_cifar(path, name)
-    if kind == "npz":
-        return arrays.load_npz(path), {}
-    return folder.load_folder(path, memory_budget=0), {}
+    dataset = catalog.load(f"{kind}:{path}", memory_budget=0)
+    if dataset.validation is not None:
+        _log.warning(
+            "%s: TFDS has no place for what is for validation alone: its %d images become part of "
+            "the training split.",
+            dataset.name,
+            len(dataset.validation),
+        )
+    return dataset, {}
 
 
 def _registered(name, root):

@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 from tensorflow_datasets.core import registered
 
+from keras_logitkd.data import specs
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
 from keras_logitkd.data.records import open_records
@@ -102,7 +103,7 @@ def _unknown(spec):
     near = difflib.get_close_matches(spec, known, n=3)
     hint = f" Near: {', '.join(near)}." if near else ""
     return DataError(
-        f"Unknown dataset {spec!r}.{hint} Allowed: digits, a TFDS name, npz:PATH, folder:PATH; "
+        f"Unknown dataset {spec!r}.{hint} Allowed: {specs.KNOWN}; "
         "`logitkd data import` adds your own."
     )
 

@@ -16,7 +16,8 @@ def check_cells(cells, workspace):
             never begin, or a teacher's file does not fit.
     """
     dataset, labels = workspace.dataset, workspace.dataset.train.labels
-    parts = {recipe: recipe.split(labels)[0] for recipe in {cell.recipe for cell in cells}}
+    given, recipes = dataset.validation, {cell.recipe for cell in cells}
+    parts = {recipe: recipe.split(labels, given)[0] for recipe in recipes}
     for recipe, part in parts.items():
         if recipe.mean is not None and recipe.std is not None:
             normalization_of(recipe, dataset)

@@ -29,7 +29,9 @@ def run_seconds(settings, dataset, teachers=(), stored=True):
             to True: yes.
     """
     recipe = settings.recipe
-    examples = len(recipe.split(dataset.train.labels)[0])
+    examples = len(recipe.split(dataset.train.labels, dataset.validation)[0])
+    if settings.unlabelled_fingerprint is not None and dataset.unlabelled is not None:
+        examples += len(dataset.unlabelled)
     epochs = recipe.epochs + recipe.head_epochs
     own = max(recipe.epochs, recipe.head_epochs)  # both stages begin with the first view
     views = min(own, settings.views or own) if stored else epochs

@@ -41,6 +41,8 @@ def final_numbers(network, data, logits, checkpointer):
     result["parameters"] = count_parameters(network)
     result["epochs"] = data.recipe.epochs
     result["train_examples"] = len(data.train_indices)
+    if unlabelled := len(data.seen_indices) - len(data.train_indices):
+        result["unlabelled_examples"] = unlabelled
     return result
 
 

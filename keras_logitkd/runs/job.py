@@ -6,11 +6,7 @@ import functools
 import logging
 import time
 
-import keras
-
 from keras_logitkd.distiller import Distiller
-from keras_logitkd.losses.smoothed_crossentropy import SmoothedCrossentropy
-from keras_logitkd.model_specs import name_of
 from keras_logitkd.networks import sizes
 from keras_logitkd.networks.freezing import Trainability
 from keras_logitkd.networks.layers import to_stock
@@ -24,6 +20,7 @@ from keras_logitkd.runs.finished import finished
 from keras_logitkd.runs.inputs.models import build_network
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits, view_filler
+from keras_logitkd.runs.inputs.unlabelled import on_labels
 from keras_logitkd.runs.learning_rate import LearningRateDrops, make_optimizer
 from keras_logitkd.runs.run_stages import WholeRun, run_stages
 from keras_logitkd.runs.spec.settings import RunSettings
@@ -183,8 +180,8 @@ class Training:
             self.logits = TeacherLogits(job.teachers, self.data, workspace.cache)
         self.progress = []
         if workspace.progress is not None and self.devices.is_chief:
-            label = f"{name_of(self.settings.model)} {self.settings.objective}"
-            self.progress = [workspace.progress(label, len(self.data.train_indices))]
+            examples = len(self.data.seen_indices)
+            self.progress = [workspace.progress(self.settings.title, examples)]
 
     def execute(self):
         """Trains, saves the network, and returns the final numbers."""
@@ -245,7 +242,7 @@ class Training:
         validation = None
         with self.devices.chief_first():
             if store is not None:
-                self.logits.fill_for(start[0])
+                self.logits.begin(start[0], stage.stage.logit_loss)
             if stage.is_main:
                 held_out = functools.partial(self.data.validation_batches, self.logits)
                 validation = self.devices.batches(held_out)
@@ -275,10 +272,10 @@ class Training:
         self.trainability.restrict(stage.head_only, not self.recipe.freeze_batch_norm)
         with self.devices.scope():
             distiller = Distiller.for_stage(stage.stage, teachers, self.network)
-            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+            hard_loss, accuracy = on_labels(self.settings)
             distiller.compile(
                 make_optimizer(stage.recipe),
-                loss=SmoothedCrossentropy(self.recipe.label_smoothing),
+                loss=hard_loss,
                 metrics=[accuracy] if stage.stage.trains == "all" else [],  # else no logits
             )
             distiller.optimizer.build(distiller.trained_variables)

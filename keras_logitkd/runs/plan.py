@@ -59,6 +59,8 @@ def unfinished_seconds(job):
 def _data(dataset, data):
     parts = (len(data.train_indices), len(data.validation_indices), len(dataset.test))
     counts = "{:,} to train on, {:,} held out, {:,} to test".format(*parts)
+    if others := len(data.seen_indices) - len(data.train_indices):
+        counts += f", {others:,} without labels"
     sides = dataset.image_shape[:2]
     size = f"{sides[0]} x {sides[1]}" if None not in sides else f"about {dataset.median_side}"
     labels = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
@@ -104,7 +106,7 @@ def _logits(settings, workspace, data):
         return "the teacher runs in every step (--no-cache)"
     epochs = max(settings.recipe.epochs, settings.recipe.head_epochs)
     views = min(epochs, settings.views or epochs)
-    count = len(data.train_indices) * workspace.dataset.num_classes * views
+    count = len(data.seen_indices) * workspace.dataset.num_classes * views
     size = count * _DTYPE_BYTES[settings.logit_dtype]
     amount = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.0f} kB"
     return f"stored, {views} views of each image, {amount}"

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from keras_logitkd.data import catalog, folder
+from keras_logitkd.data import catalog, decoding
 from keras_logitkd.data.views.resized_crop import resize
 from keras_logitkd.networks import sizes, two_classes
 from keras_logitkd.runs import evaluation
@@ -110,7 +110,7 @@ def pictures_in(places):
             files = [file for file in files if _is_picture(file, file.relative_to(place).parts)]
         if not files:
             raise ValueError(
-                f"A folder must hold pictures that end in {', '.join(folder.SUFFIXES)}. "
+                f"A folder must hold pictures that end in {', '.join(decoding.SUFFIXES)}. "
                 f"Received: {place} without any"
             )
         found += files
@@ -119,7 +119,7 @@ def pictures_in(places):
 
 def _is_picture(file, parts):
     is_hidden = any(part.startswith((".", "__")) for part in parts)
-    return file.suffix.lower() in folder.SUFFIXES and file.is_file() and not is_hidden
+    return file.suffix.lower() in decoding.SUFFIXES and file.is_file() and not is_hidden
 
 
 def prepare(pixels, description):
@@ -178,6 +178,6 @@ def predict(network, description, files):
 
 def _read(file, description):
     try:
-        return prepare(folder.decode(file, _channels(description)), description)
+        return prepare(decoding.decode(file, _channels(description)), description)
     except DataError as error:
         return error

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from keras_logitkd import model_specs
-from keras_logitkd.data import catalog
+from keras_logitkd.data import catalog, specs
 from keras_logitkd.data.dataset import Dataset
 from keras_logitkd.runs.directory.earlier import directory_of
 from keras_logitkd.runs.directory.run_directory import RunDirectory
@@ -15,9 +15,10 @@ from keras_logitkd.runs.inputs import teachers as teachers_by_name
 from keras_logitkd.runs.inputs.logit_cache import LogitCache
 from keras_logitkd.runs.inputs.run_data import RunData
 from keras_logitkd.runs.inputs.teacher_logits import TeacherLogits
+from keras_logitkd.runs.inputs.unlabelled import unlabelled_of
 from keras_logitkd.runs.job import Job
 from keras_logitkd.runs.spec.cell import Cell
-from keras_logitkd.runs.spec.recipes import Recipe, recipe_for
+from keras_logitkd.runs.spec.recipes import Recipe, recipe_for, without_share
 from keras_logitkd.runs.spec.settings import RunSettings, fingerprints_of
 
 
@@ -80,7 +81,7 @@ class Workspace:
         `progress` is left out: it belongs to this process.
         """
         return {
-            "dataset": _absolute(self.dataset.name),
+            "dataset": catalog.specs_of(self.dataset),
             "runs_dir": os.path.abspath(self.runs_dir),
             "data_dir": self.data_dir and os.path.abspath(os.path.expanduser(self.data_dir)),
             "recipe": self.recipe.to_config(),
@@ -105,7 +106,7 @@ class Workspace:
             **{
                 **config,
                 "devices": devices,
-                "dataset": catalog.load(config["dataset"], config["data_dir"]),
+                "dataset": catalog.load_all(*config["dataset"], data_dir=config["data_dir"]),
                 "recipe": Recipe.from_config(config["recipe"]),
                 "fine_tuning": tuned and Recipe.from_config(tuned),
                 "cache": LogitCache(**cache) if cache else None,
@@ -237,8 +238,8 @@ class Workspace:
             "alpha": cell.alpha if teachers else 0.0,
         }
         return RunSettings(
-            **{**shared, **told},
-            dataset=_absolute(self.dataset.name),
+            **{**shared, **told, **(unlabelled_of(self.dataset) if teachers else {})},
+            dataset=specs.absolute(self.dataset.name),
             **fingerprints_of(self.dataset),
             logit_dtype=self.cache.dtype if self.cache and teachers else "float32",
             teacher=",".join(teacher.label for teacher in teachers) or None,
@@ -257,13 +258,6 @@ class Workspace:
         return teachers_by_name.from_file(member, self.dataset, shape, self.cache)
 
 
-def _absolute(spec):
-    """A dataset's specification that means the same from every working directory."""
-    kind, _, path = spec.partition(":")
-    path = os.path.abspath(os.path.expanduser(path))
-    return f"{kind}:{path}" if kind in ("npz", "folder") else spec
-
-
 def open_workspace(
     dataset, runs_dir, data_dir=None, recipe_fields=None, preset="standard", **fields
 ):
@@ -276,12 +270,14 @@ def open_workspace(
         recipe_fields: fields that replace the recipe's; None as a value leaves its own.
         preset: name of a change to all recipes before that, see `recipes.PRESETS`. Defaults to
             `"standard"`: none.
-        **fields: other fields of the `Workspace`.
+        **fields: other fields of the `Workspace`; with `unlabelled`, the specification of images
+            without labels.
 
     Raises:
         ValueError: If there is no such dataset, or a field is out of range.
     """
-    data, given = catalog.load(dataset, data_dir), recipe_fields or {}
+    data = catalog.load_all(dataset, fields.pop("unlabelled", None), data_dir)
+    given = without_share(data, recipe_fields or {})
     sizes = [fields.get(name) for name in ("student_size", "teacher_size")]
     recipe, fine_tuning = (
         _seen_at(sizes, recipe_for(data, pretrained, preset).replace(**given), given)

@@ -260,7 +260,8 @@ def _check(workspace, space, method, trials, objective):
             "`points` must be given for a grid, and only there. "
             f"Received: method={method!r}, points={space.points}"
         )
-    if not len(workspace.recipe.split(workspace.dataset.train.labels)[1]):
+    data = workspace.dataset
+    if not len(workspace.recipe.split(data.train.labels, data.validation)[1]):
         raise ValueError(
             "`validation` must hold out examples that choose among the trials, such as "
             f"--validation 0.1. Received: validation={workspace.recipe.validation:g}"

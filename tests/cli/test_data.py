@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import messy_folder
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -115,3 +116,51 @@ def test_the_module_imports_nothing_slow():
     heavy = ("tensorflow", "keras", "rich", "PIL", "pandas")
     code = f"import sys, keras_logitkd.cli.data; sys.exit(any(n in sys.modules for n in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def messy(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    messy_folder.write(tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+def test_check_of_a_sound_dataset_ends_well(messy):
+    result = run("check", f"folder:{messy}")
+    assert result.exit_code == 0
+    assert "Unreadable files: 0" in result.output
+    assert "äpfel" in result.output
+    assert "13" in result.output
+
+
+def test_check_lists_what_is_unreadable_and_says_so_to_scripts(messy):
+    damaged = messy_folder.damage(messy)
+    result = run("check", f"folder:{messy}", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert [entry["file"] for entry in found["unreadable"]] == damaged
+    assert (found["name"], found["parts"]["train"]) == (f"folder:{messy}", 13)
+    assert all(name in run("check", f"folder:{messy}").output for name in damaged)
+
+
+def test_check_works_on_arrays(npz):
+    result = run("check", f"npz:{npz}", "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert [sorted(group["parts"]) for group in found["duplicates"]] == [["test", "train"]] * 2
+
+
+def test_show_has_a_validation_part(messy, tmp_path):
+    result = run("show", f"folder:{messy}", "--json", "--output", tmp_path / "sheet.png")
+    shown = json.loads(result.stdout)
+    assert (shown["train"], shown["validation"], shown["test"]) == (13, 2, 2)
+    assert shown["classes"][1] == {"name": "猫", "train": 7, "validation": 1, "test": 1}
+    table = run("show", f"folder:{messy}", "--output", tmp_path / "sheet.png").output
+    assert "validation" in table
+
+
+def test_a_validation_part_is_imported_as_training_and_said(messy, tmp_path, caplog):
+    command = ("import", messy, "--format", "folder", "--name", "mine", "--data-dir", tmp_path)
+    result = run(*command)
+    assert "15 training and 2 test images, 2 classes" in result.output
+    assert any("its 2 images become part of the training split" in line for line in caplog.messages)

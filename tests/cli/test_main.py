@@ -63,7 +63,7 @@ DISTILL = ("distill", "--student", "wrn-10-1")
             (*DISTILL, "--loss", "sequential", "--epochs", "3", "--switch-epoch", "3"),
             ("--switch-epoch", "1..2", "Received: 3"),
         ),
-        ((*DISTILL, "--dataset", "no_such_set"), ("no_such_set", "digits", "folder:PATH")),
+        ((*DISTILL, "--dataset", "no_such_set"), ("no_such_set", "digits", "folder:DIR")),
         ((*DISTILL, "--teacher", "missing.keras"), ("--teacher", "missing.keras")),
         ((*DISTILL, "--teacher", "junk.keras"), ("junk.keras", "not a .keras")),
         ((*DISTILL, "--teacher", "sparsemax.keras"), ("in a sparsemax", "has no logits")),

@@ -95,11 +95,15 @@ def test_fingerprint_sees_a_changed_file(tmp_path):
 
 
 def test_fingerprint_sees_a_file_that_was_changed_in_place(tmp_path):
-    write_images(tmp_path, [(5, 5)] * 5)
+    write_images(tmp_path, [(5, 5)] * 5, suffix="bmp")
     images = catalog.load(f"folder:{tmp_path}", memory_budget=0).train.images
-    before, changed = images.fingerprint(), images.paths[0].stat().st_mtime + 7
-    os.utime(images.paths[0], (changed, changed))
-    assert images.fingerprint() != before
+    before, path = images.fingerprint(), images.paths[0]
+    size, changed = path.stat().st_size, path.stat().st_mtime + 7
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    os.utime(path, (changed, changed))
+    assert path.stat().st_size == size
+    after = catalog.load(f"folder:{tmp_path}", memory_budget=0).train.images
+    assert after.fingerprint() != before
 
 
 def test_palette_and_transparent_images_become_rgb(tmp_path):
@@ -135,10 +139,6 @@ def break_truncated(root):
     path.write_bytes(path.read_bytes()[:60])
 
 
-def break_depth(root):
-    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(root / "bee" / "001.png")
-
-
 def break_parts(root):
     (root / "ant").rename(root / "train")
 
@@ -148,10 +148,9 @@ def break_parts(root):
     [
         (break_empty, "no images in the class folder .*ant"),
         (break_one_class, "at least two class folders"),
-        (break_image, "Cannot read the image .*001.png"),
-        (break_truncated, "Cannot read the image .*001.png"),
-        (break_depth, "8 bits a channel"),
-        (break_parts, "both folders, train and test"),
+        (break_image, "cannot read 1 of 6 images: bee/001.png"),
+        (break_truncated, "cannot read 1 of 6 images: bee/001.png"),
+        (break_parts, "train is read as the train part and must hold class folders"),
     ],
 )
 def test_folder_refuses(tmp_path, damage, message):

@@ -29,7 +29,7 @@ def normalization_of(recipe, dataset):
     They are the recipe's; what it does not have is measured on the training split.
     """
     given = recipe.mean is not None and recipe.std is not None
-    mean, std = (None, None) if given else channel_statistics(dataset.train)
+    mean, std = (None, None) if given else channel_statistics(dataset.train, dataset.training)
     mean = mean if recipe.mean is None else UNIT * np.array(recipe.mean)
     std = std if recipe.std is None else UNIT * np.array(recipe.std)
     channels = dataset.image_shape[-1]

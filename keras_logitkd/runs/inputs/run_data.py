@@ -8,6 +8,7 @@ from keras_logitkd.data import pipeline, shares
 from keras_logitkd.data.class_weights import weights_of
 from keras_logitkd.runs.inputs.noisy_labels import NoisyLabels
 from keras_logitkd.runs.inputs.teacher_logits import EVALUATION_BATCH
+from keras_logitkd.runs.inputs.unlabelled import seen_by
 
 
 class RunData:
@@ -19,6 +20,8 @@ class RunData:
 
     Attributes:
         train_indices, validation_indices: integer arrays into the dataset's training split.
+        seen, seen_indices: the split that a training reads, and integer array of what it reads of
+            it: the training examples, and after them images without labels where there are such.
         noisy: the `NoisyLabels` that are trained on, or None.
         class_weight: what each class counts in all terms of the loss, {class: weight}, or None.
 
@@ -32,7 +35,8 @@ class RunData:
         self.recipe = settings.recipe
         self.dataset = dataset
         labels = dataset.train.labels
-        self.train_indices, self.validation_indices = self.recipe.split(labels)
+        self.train_indices, self.validation_indices = self.recipe.split(labels, dataset.validation)
+        self.seen, self.seen_indices = seen_by(settings, dataset, self.train_indices)
         self.noisy = None
         if settings.noise is not None:
             self.noisy = NoisyLabels.draw(
@@ -47,7 +51,7 @@ class RunData:
     @property
     def steps_per_epoch(self):
         """Steps of one epoch."""
-        return pipeline.steps_per_epoch(len(self.train_indices), self.recipe.batch_size)
+        return pipeline.steps_per_epoch(len(self.seen_indices), self.recipe.batch_size)
 
     @property
     def validation_steps(self):
@@ -69,10 +73,10 @@ class RunData:
             indices: whether the targets have the index of each example. Defaults to False.
             share: a `shares.Share` of each batch. Defaults to None: all of it.
         """
-        split = self.dataset.train
+        split = self.seen
         batches = pipeline.train_batches(
             split if self.noisy is None else self.noisy.on(split),
-            self.train_indices,
+            self.seen_indices,
             batch_size=self.recipe.batch_size,
             epochs=self.recipe.epochs if epochs is None else epochs,
             seed=self.settings.seed,

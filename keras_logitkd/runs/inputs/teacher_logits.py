@@ -1,6 +1,7 @@
 """What the teachers of a run say: read from stores, or computed where there is no cache."""
 
 import functools
+import logging
 import time
 
 import keras
@@ -14,6 +15,9 @@ from keras_logitkd.runs import evaluation
 from keras_logitkd.runs.inputs import logit_cache
 
 EVALUATION_BATCH = 256
+_OUTLIER = 10  # times the length of the median example's logits
+
+_log = logging.getLogger(__name__)
 
 
 class TeacherLogits:
@@ -41,7 +45,7 @@ class TeacherLogits:
         if self.cache is None:
             return None
         views, seed = {"view": self.recipe.augmentation.to_config()}, self.settings.view_seed
-        store = self._store(self.data.dataset.train, self.data.train_indices, views, seed)
+        store = self._store(self.data.seen, self.data.seen_indices, views, seed)
         self.cache.check_space(store, map(self._view, range(self._epochs)))
         return store
 
@@ -68,14 +72,34 @@ class TeacherLogits:
         """Fills one view of the training examples, where it is missing or damaged."""
         batches = functools.partial(
             pipeline.view_batches,
-            self.data.dataset.train,
-            self.data.train_indices,
+            self.data.seen,
+            self.data.seen_indices,
             batch_size=EVALUATION_BATCH,
             view=view,
             augmentation=self.recipe.augmentation,
             view_seed=self.settings.view_seed,
         )
         return self._ensure(self.store, view, batches)
+
+    def begin(self, epoch, loss):
+        """Fills what the training needs that begins with an epoch, see `fill_for`.
+
+        It is said where some logits are so long that a squared error, the `loss`, follows them.
+        """
+        self.fill_for(epoch)
+        if loss == "mse":
+            self._warn_of_outliers(self._view(epoch))
+
+    def _warn_of_outliers(self, view):
+        lengths = np.linalg.norm(np.asarray(self.store.read(view), np.float64), axis=-1)
+        longest, median = lengths.max(), np.median(lengths)
+        if longest > _OUTLIER * median:
+            _log.warning(
+                "The teacher's logits of %d of %d images are more than %d times as long as the "
+                "median's, one %.0f times: mse follows such outliers and may diverge; kl:4 does "
+                "not",
+                *(np.sum(lengths > _OUTLIER * median), len(lengths), _OUTLIER, longest / median),
+            )
 
     def of(self, split, indices=None):
         """Returns the logits of a split's examples under evaluation preprocessing.

@@ -1,8 +1,11 @@
 """Recipes: how a network is trained on a dataset, one row of data each."""
 
 import dataclasses
+import logging
 import math
 from typing import ClassVar
+
+import numpy as np
 
 from keras_logitkd.data.dataset import draw_part, split_validation
 from keras_logitkd.data.views import registry
@@ -10,6 +13,8 @@ from keras_logitkd.data.views.augmentation import Augmentation
 from keras_logitkd.runs.spec import recipe_fields
 from keras_logitkd.storage.fields import base_of, check_fields
 from keras_logitkd.storage.schema import Described
+
+_log = logging.getLogger(__name__)
 
 UNIT = 255.0  # pixel value that the published means and deviations are fractions of
 
@@ -50,13 +55,21 @@ class Recipe(Described, base_of(_ROWS)):
         rows = registry.recipe_fields()
         return Augmentation(**{row.name: getattr(self, row.name) for row in rows})
 
-    def split(self, labels):
+    def split(self, labels, given=None):
         """Returns (training indices, validation indices) of a training set's labels.
+
+        Args:
+            labels: integer array of shape (n,).
+            given: the validation indices of a dataset that has its own, in place of the share
+                `validation`. Defaults to None.
 
         Raises:
             ValueError: If there are fewer examples than `examples` asks for.
         """
-        train, validation = split_validation(labels, self.validation)
+        if given is None:
+            train, validation = split_validation(labels, self.validation)
+        else:
+            train, validation = np.setdiff1d(np.arange(len(labels)), given), given
         if self.examples is None:
             return train, validation
         return train[draw_part(labels[train], self.examples)], validation
@@ -137,6 +150,26 @@ def recipe_for(dataset, pretrained=False, preset="standard"):
     else:
         recipe = fitting.fitted_recipe(dataset, pretrained)
     return PRESETS[preset](fitting.fine_tuned(recipe) if pretrained else recipe)
+
+
+def without_share(dataset, fields):
+    """Returns fields of a recipe, without the share for validation where it would do nothing.
+
+    Args:
+        dataset: a `Dataset`; one with a validation part of its own has no use for a share, which
+            is logged.
+        fields: dict of the fields that were asked for.
+    """
+    share = fields.get("validation")
+    if dataset.validation is None or share is None:
+        return fields
+    _log.warning(
+        "%s has a validation part of %d images of its own: validation=%g is not used.",
+        dataset.name,
+        len(dataset.validation),
+        share,
+    )
+    return {**fields, "validation": None}
 
 
 def _base(name):

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import ClassVar
 
+from keras_logitkd.data import specs
 from keras_logitkd.features.objective import alpha_text
 from keras_logitkd.model_specs import name_of
 from keras_logitkd.runs.spec.cell import Cell
@@ -11,10 +12,8 @@ from keras_logitkd.runs.spec.recipes import Recipe
 from keras_logitkd.storage import hashing
 from keras_logitkd.storage.schema import from_json, to_json
 
-# Kinds of datasets that are named by where they are.
-_BY_PATH = ("npz", "folder", "csv")
 # Say where things were found; they make no other run.
-_RECORDS = ("data_dir", "teacher", "devices")
+_RECORDS = ("data_dir", "teacher", "devices", "unlabelled")
 # A setting that says what something is, the settings that are then records, and those that are
 # where one of two configs is from before there was this setting.
 _BY_CONTENT = {
@@ -45,6 +44,9 @@ class RunSettings(Cell):
         batch_norm_parts: into how many parts, each normalized by itself, devices cut a batch.
             Defaults to 1: one device, or synchronized batch normalization.
         devices: what it is trained on, for the record. Defaults to None: what there is.
+        unlabelled: dataset of images without labels that are learnt from beside the others, for the
+            record. Defaults to None: there are none.
+        unlabelled_fingerprint: of these images. Defaults to None.
         model_fingerprint: digest of what `model` names beside this package and Keras: of a file or
             a function's source. Defaults to None: it names nothing else.
     """
@@ -68,6 +70,8 @@ class RunSettings(Cell):
     devices: str | None = None
     model_fingerprint: str | None = None
     train_fingerprint: str | None = None
+    unlabelled: str | None = None
+    unlabelled_fingerprint: str | None = None
 
     def __post_init__(self):
         """Judges nothing again: what was trained can be looked at in any version."""
@@ -83,6 +87,11 @@ class RunSettings(Cell):
         if not self.teachers:
             return "ce"
         return self.loss if self.alpha == 1 else f"{self.loss}+a{alpha_text(self.alpha)}"
+
+    @property
+    def title(self):
+        """What is trained by what, in short, for people."""
+        return f"{name_of(self.model)} {self.objective}"
 
     def to_config(self):
         """Returns the settings as JSON types, the content of config.json."""
@@ -116,7 +125,7 @@ class RunSettings(Cell):
 
 def fingerprints_of(dataset):
     """Returns the settings that say what is in a `Dataset`, a dict."""
-    is_by_path = dataset.name.partition(":")[0] in _BY_PATH
+    is_by_path = specs.kind_of(dataset.name) is not None
     return {
         "fingerprint": dataset.fingerprint(),
         "train_fingerprint": dataset.train_fingerprint() if is_by_path else None,

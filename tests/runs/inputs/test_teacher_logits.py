@@ -172,3 +172,28 @@ def test_a_limit_refuses_before_anything_is_computed(tiny, settings, teacher, tm
     with pytest.raises(ValueError, match=r"may take 1e-07 GB.*--cache-limit"):
         fit.run(settings, tiny, RunDirectory(tmp_path, "r"), [refuses_to_load(teacher)], cache)
     assert not (tmp_path / "logits").exists()
+
+
+@pytest.mark.parametrize(
+    ("loss", "factor", "is_said"), [("mse", 50, True), ("mse", 2, False), ("kl:4", 50, False)]
+)
+def test_outliers_that_mse_follows_are_said(
+    tiny, settings, cache, tmp_path, caplog, loss, factor, is_said
+):
+    """A network whose logits of the brightest class are `factor` times as long."""
+    inputs = keras.Input((8, 8, 1))
+    bright = keras.layers.GlobalAveragePooling2D()(inputs)
+    threshold = keras.layers.Dense(3, kernel_initializer="zeros", bias_initializer="ones")(bright)
+    jump = keras.layers.ReLU(max_value=factor - 1)(keras.layers.Rescaling(1000.0, -173_000)(bright))
+    outputs = keras.layers.Add()([threshold, keras.layers.Concatenate()([jump, jump, jump])])
+    file = tmp_path / "long.keras"
+    keras.Model(inputs, outputs).save(file)
+    load = functools.partial(models.load_model, file)
+    teacher = Teacher("long", "long", file, lambda: None, load, lambda: None)
+    settings = dataclasses.replace(
+        settings, loss=loss, recipe=settings.recipe.replace(epochs=1, learning_rate=1e-9, pad=0)
+    )
+    fit.run(settings, tiny, RunDirectory(tmp_path, "r"), [teacher], cache)
+    assert ("mse follows such outliers" in caplog.text) is is_said
+    if is_said:
+        assert "one 50 times" in caplog.text
