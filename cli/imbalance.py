@@ -21,8 +21,8 @@ def is_imbalanced(numbers):
 def lines_of(what, numbers):
     """Returns lines on the classes of a network, a list.
 
-    Where classes are imbalanced, their accuracies; the worst of them where they are many. Where they
-    are as of a network that predicts the largest class, a warning.
+    Where classes are imbalanced, their accuracies; the worst of them where they are many. Where
+    they are as of a network that predicts the largest class, a warning.
 
     Args:
         what: names the network.
