@@ -8,6 +8,7 @@ import importlib
 import typing
 
 _APPLICATIONS = "keras:"
+_HUB = "hub:"
 _FILE_SUFFIXES = (".keras", ".h5")
 
 
@@ -37,6 +38,11 @@ KINDS = [
         "keras_logitkd.model_specs.applications",
         "keras:NAME[?option=value][@imagenet or @WEIGHTS.h5]",
         lambda text: text.startswith(_APPLICATIONS),
+    ),
+    Kind(
+        "keras_logitkd.model_specs.hub",
+        "hub:PRESET[?fresh]",
+        lambda text: text.startswith(_HUB),
     ),
     Kind("keras_logitkd.model_specs.files", "FILE.keras[?fresh]", _is_file),
     Kind(
