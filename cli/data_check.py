@@ -4,6 +4,8 @@ import click
 
 from keras_logitkd.cli import tables
 
+_SHOWN = 20  # groups of duplicates
+
 
 def look(spec, data_dir):
     """Returns the `check.report` of a dataset; unreadable files are listed, not refused."""
@@ -31,8 +33,10 @@ def print_findings(found):
         f"Pictures that are there more than once: {len(found['duplicates']):,}, "
         f"{len(between):,} of them in two parts"
     )
-    for group in found["duplicates"]:
+    for group in found["duplicates"][:_SHOWN]:
         click.echo(f"  {' + '.join(group['parts'])}: {' = '.join(group['files'])}")
+    if len(found["duplicates"]) > _SHOWN:
+        click.echo(f"  {len(found['duplicates']) - _SHOWN:,} more: --json")
     for line in check.warnings(found):
         click.echo(f"Beware: {line}")
     click.echo(f"Unreadable files: {len(found['unreadable']):,}")

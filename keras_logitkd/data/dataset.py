@@ -129,7 +129,7 @@ class Dataset:
         return () if given is None else (np.ascontiguousarray(given, dtype="<i8"),)
 
     def train_fingerprint(self):
-        """Returns the sha256 (hex) of what is trained on and of the names of its classes."""
+        """Returns the sha256 (hex) of what is trained on or held out, and of the classes' names."""
         names = (f"\n{name}" for name in self.class_names)
         return hashing.of(self.train.fingerprint(), *names, *self._own_validation)
 

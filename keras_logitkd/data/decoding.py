@@ -77,8 +77,13 @@ def header(path, content):
         UnreadableImageError: if the file is no readable image.
     """
     with _reading(path), Image.open(io.BytesIO(content)) as image:
-        size = image.size[::-1] if _is_on_its_side(image) else image.size
-        return (*size, _is_grey(image.mode))
+        grey = _is_grey(image.mode)
+        if not _is_on_its_side(image):
+            return (*image.size, grey)
+        if image.format == "TIFF":  # Pillow turns it, when it is opened or when it is read
+            image.load()
+            return (*image.size, grey)
+        return (*image.size[::-1], grey)
 
 
 @contextlib.contextmanager

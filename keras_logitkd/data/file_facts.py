@@ -68,15 +68,17 @@ def examine(root, paths, decoded):
     if not missing:
         return facts
     tell = _Told(root)
+    # Pillow decodes without the interpreter's lock.
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
     try:
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(missing), _CHUNK):
-                chunk = missing[start : start + _CHUNK]
-                found = pool.map(lambda place: _examine(paths[place], decoded), chunk)
-                for done, (place, fact) in enumerate(zip(chunk, found, strict=True), start + 1):
-                    facts[place] = fact
-                    tell(done, len(missing))
+        for start in range(0, len(missing), _CHUNK):
+            chunk = missing[start : start + _CHUNK]
+            found = pool.map(lambda place: _examine(paths[place], decoded), chunk)
+            for done, (place, fact) in enumerate(zip(chunk, found, strict=True), start + 1):
+                facts[place] = fact
+                tell(done, len(missing))
     finally:  # what an interrupt leaves is known, too
+        pool.shutdown(cancel_futures=True)
         _remember(cache, paths, stats, facts)
     return facts
 

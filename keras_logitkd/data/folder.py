@@ -1,6 +1,7 @@
 """Datasets that are folders of image files, one folder per class."""
 
 import collections
+import contextlib
 import os
 import pathlib
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from keras_logitkd.data import decoding, image_files, specs
 from keras_logitkd.data.parts import PARTS, part_of
-from keras_logitkd.storage.errors import DataError
+from keras_logitkd.storage.errors import DataError, one_line
 
 
 def load_folder(spec, memory_budget, checked=False):
@@ -51,6 +52,36 @@ def find(name, root):
         DataError: as `load_folder`, but for unreadable images.
     """
     left_out = collections.Counter()
+    with _listing(name):
+        return _found(name, root, left_out)
+
+
+def find_unlabelled(name, root):
+    """Lists all images of a folder, whatever the folders in it are called.
+
+    Arguments are those of `find`.
+
+    Returns:
+        (paths, left_out): sorted list of pathlib.Path, and Counter of reasons for other files.
+
+    Raises:
+        DataError: if the folder cannot be listed.
+    """
+    left_out = collections.Counter()
+    with _listing(name):
+        return _images_of(root, left_out), left_out
+
+
+@contextlib.contextmanager
+def _listing(name):
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or error}: {error.filename}"
+        raise DataError(f"{name} cannot be listed ({one_line(reason)}).") from error
+
+
+def _found(name, root, left_out):
     folders = _parts(name, root, left_out)
     classes = {part: _class_folders(folder, left_out) for part, folder in folders.items()}
     class_names = tuple(sorted(classes["train"]))
@@ -115,19 +146,14 @@ def _labelled(class_names, by_name, left_out):
     """The sorted images of class folders, and their classes as int32."""
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
-        images = images_of(by_name[class_name], left_out) if class_name in by_name else []
+        images = _images_of(by_name[class_name], left_out) if class_name in by_name else []
         paths += images
         labels += [label] * len(images)
     return paths, np.array(labels, np.int32)
 
 
-def images_of(folder, left_out):
-    """Returns the images in a folder and in those inside it, a sorted list of pathlib.Path.
-
-    Args:
-        folder: pathlib.Path.
-        left_out: Counter of reasons, which gets those of other files.
-    """
+def _images_of(folder, left_out):
+    """The images in a folder and in those inside it, sorted; other files are left out."""
     files = _files(folder, left_out)
     for file in files:
         if not decoding.is_image(file):
@@ -151,7 +177,7 @@ def _check_filled(name, part, folder, class_names, labels):
 def _files(folder, left_out):
     """All files of a folder and of those inside it, sorted; hidden ones are left out."""
     files, seen = [], {os.path.realpath(folder)}
-    for here, folders, names in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         kept = [name for name in folders if not _is_hidden(name)]
         # A link to a folder around it would have no end.
         places = {name: os.path.realpath(os.path.join(here, name)) for name in kept}
@@ -160,6 +186,10 @@ def _files(folder, left_out):
         left_out["hidden"] += sum(map(_is_hidden, names))
         files += [pathlib.Path(here, name) for name in names if not _is_hidden(name)]
     return sorted(files)
+
+
+def _raise(error):
+    raise error  # by itself, os.walk leaves out what it may not read
 
 
 def _entries(folder, left_out):

@@ -1,6 +1,5 @@
 """Images without labels, for students to learn from what their teacher says of them."""
 
-import collections
 import os
 import pathlib
 
@@ -61,8 +60,7 @@ def load_unlabelled(spec, dataset, memory_budget):
     root = pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
     if not root.is_dir():
         raise DataError(f"{spec}: no such folder. Received: {root}")
-    left_out = collections.Counter()
-    paths = folder.images_of(root, left_out)
+    paths, left_out = folder.find_unlabelled(spec, root)
     if not paths:
         raise DataError(
             f"{spec}: no images in {root}. "

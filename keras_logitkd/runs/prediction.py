@@ -119,7 +119,7 @@ def pictures_in(places):
 
 def _is_picture(file, parts):
     is_hidden = any(part.startswith((".", "__")) for part in parts)
-    return file.suffix.lower() in decoding.SUFFIXES and file.is_file() and not is_hidden
+    return decoding.is_image(file) and file.is_file() and not is_hidden
 
 
 def prepare(pixels, description):

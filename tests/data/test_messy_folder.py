@@ -1,13 +1,14 @@
 """Folders as people have them, beside what Pillow makes of each file."""
 
 import logging
+import os
 import re
 import shutil
 
 import messy_folder
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_logitkd.data import catalog, decoding, file_facts
 from keras_logitkd.data.statistics import channel_statistics
@@ -238,3 +239,46 @@ def test_links_to_folders_are_followed_and_a_loop_ends(messy):
     data = catalog.load(f"folder:{root}")
     assert len(data.test) == 3
     assert len(data.train) == len(expected) - 2
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "webp", "jpg"])
+def test_every_orientation_in_every_format(tmp_path, suffix):
+    upright = Image.fromarray(np.random.default_rng(2).integers(0, 256, (3, 5, 3), np.uint8))
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.{suffix}"
+        upright.save(path, exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+        with Image.open(path) as stored:
+            shown = np.asarray(ImageOps.exif_transpose(stored).convert("RGB"))
+        assert shown.shape[:2] == ((3, 5) if orientation < 5 else (5, 3))
+        np.testing.assert_array_equal(decoding.decode(path, 3), shown)
+        assert decoding.header(path, path.read_bytes()) == (*shown.shape[1::-1], False)
+
+
+def test_files_that_other_readers_see_alike_are_stored_as_they_are(messy):
+    root, expected = messy
+    data = catalog.load(f"folder:{root}", memory_budget=0)
+    as_file = set()
+    for index, path in enumerate(data.train.images.paths):
+        stored = data.train.images.encoded(index)
+        if isinstance(stored, str):
+            as_file.add(path.name)
+            with Image.open(stored) as image:
+                stored = np.asarray(image)
+        np.testing.assert_array_equal(stored, expected[data.train.images.name_of(index)])
+    assert as_file == {"a.png", "d.JPEG"}
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(messy, monkeypatch):
+    root, _ = messy
+    scandir = os.scandir
+
+    def denied(path):
+        if os.fspath(path).endswith("best"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied: .*best\)"):
+        catalog.load(f"folder:{root}")

@@ -182,7 +182,7 @@ def test_image_that_breaks_is_named(run_on_tiny):
         "--mean", "0,0,0",
     )  # fmt: skip
     assert code == 2
-    assert "Cannot read the image images/train/b/7.png" in one_line_of(err)
+    assert "images: train/b/7.png" in one_line_of(err)
 
 
 @tiny_networks
