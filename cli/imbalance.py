@@ -3,6 +3,7 @@
 from keras_logitkd.cli import tables
 
 _UNEQUAL = 1.25  # times its fair share, from which a class is large
+_CHANCE = 1.5  # times that of one class: balanced accuracy from which several are told apart
 _MOST = 10  # classes in a line
 
 
@@ -20,8 +21,8 @@ def is_imbalanced(numbers):
 def lines_of(what, numbers):
     """Returns lines on the classes of a network, a list.
 
-    Where classes are imbalanced, their accuracies; the worst of them where they are many. Where the
-    accuracy is the share of the largest class, a warning.
+    Where classes are imbalanced, their accuracies; the worst of them where they are many. Where
+    they are as of a network that predicts the largest class, a warning.
 
     Args:
         what: names the network.
@@ -36,7 +37,7 @@ def lines_of(what, numbers):
         of_them = f" (the worst {_MOST} of {len(known)})" if len(known) > _MOST else ""
         lines.append(f"{what} by class{of_them}: {listed}")
     share = numbers.get("majority_share")
-    if share is not None and share < 1 and _is_within_one(numbers, share):
+    if share is not None and share < 1 and _is_as_of_one_class(numbers, share):
         lines.append(
             f"warning: {what} predicts one class, or does as well as if it did: its accuracy of "
             f"{tables.percent(numbers['accuracy'])} is the share of {numbers['majority_class']}"
@@ -44,9 +45,11 @@ def lines_of(what, numbers):
     return lines
 
 
-def _is_within_one(numbers, share):
-    """Whether an accuracy is a share of the examples, give or take one of them."""
-    return round(abs(numbers["accuracy"] - share) * numbers["examples"]) <= 1
+def _is_as_of_one_class(numbers, share):
+    """Whether accuracies are those of predicting the largest class, give or take one example."""
+    classes = sum(known is not None for known in numbers["class_accuracy"].values())
+    is_near = round(abs(numbers["accuracy"] - share) * numbers["examples"]) <= 1
+    return is_near and numbers["balanced_accuracy"] < _CHANCE / classes
 
 
 def of_test(result):

@@ -3,6 +3,7 @@
 import logging
 import os
 
+from keras_logitkd.data import specs
 from keras_logitkd.networks import sizes
 from keras_logitkd.runs.final_numbers import numbers_on_test
 from keras_logitkd.runs.inputs.models import load_model
@@ -48,7 +49,7 @@ def _follow_data(directory, config, dataset):
         dataset: specification of the data as they were given now.
     """
     recorded = config and config.get("dataset")
-    if recorded and recorded != dataset and not os.path.exists(recorded.partition(":")[2]):
+    if recorded and recorded != dataset and not os.path.exists(specs.parse(recorded)[0]):
         directory.start({**config, "dataset": dataset})
         _log.info("%s: its data are recorded as %s now", directory.name, dataset)
 

@@ -122,7 +122,14 @@ def numbers(labels, predicted, names):
 
 @pytest.mark.parametrize(
     ("right", "is_warned"),
-    [([8, 0], True), ([8, 1], True), ([7, 0], True), ([7, 3], False), ([6, 0], False)],
+    [
+        ([8, 0], True),
+        ([8, 1], True),
+        ([7, 0], True),
+        ([7, 3], False),
+        ([6, 0], False),
+        ([4, 4], False),
+    ],
 )
 def test_a_network_that_predicts_one_class_is_warned_about(right, is_warned):
     """8 cats and 4 dogs, so many of them predicted right."""
