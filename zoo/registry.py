@@ -63,7 +63,7 @@ def _cifar_refusal(name, depth, width):
     wrong = _depth_refusal(name, depth, width, remainder=2)
     if wrong or width is not None or depth in CIFAR_DEPTHS:
         return wrong
-    return f"must be {_forms()}. Received: name={name!r}. Did you mean {f'{name}-1'!r}?"
+    return f"must be {forms()}. Received: name={name!r}. Did you mean {f'{name}-1'!r}?"
 
 
 _DEPTH, _WIDTH = r"(?P<depth>[1-9]\d*)", r"(?P<width>[1-9]\d*)"
@@ -139,13 +139,14 @@ def _parsed(name):
         if not wrong:
             return family, Architecture(family.name, depth, width or 1)
         refusals.append(wrong)
-    unknown = f"must be {_forms()}. Received: name={name!r}.{_suggestion(name)}"
+    unknown = f"must be {forms()}. Received: name={name!r}.{_suggestion(name)}"
     raise ValueError(f"`name` {refusals[0] if refusals else unknown}")
 
 
-def _forms():
-    *forms, last = [family.form for family in FAMILIES]
-    return f"{', '.join(forms)} or {last}"
+def forms():
+    """Returns how names look, for people."""
+    *others, last = [family.form for family in FAMILIES]
+    return f"{', '.join(others)} or {last}"
 
 
 def build(name, input_shape, num_classes, weight_decay=0.0, input_tensor=None):

@@ -19,7 +19,8 @@ def parse(text):
     except ValueError as error:
         if "Did you mean" in str(error) or name.startswith(("wrn", "resnet")):
             raise
-        raise ValueError(f"A model must be {forms()}. Received: {text!r}") from error
+        names = f"Names of the zoo are {zoo.forms()}"
+        raise ValueError(f"A model must be {forms()}. {names}. Received: {text!r}") from error
     if not at:
         return ZooSpec(name, name, None)
     weights = os.path.abspath(os.path.expanduser(weights))
