@@ -15,15 +15,16 @@ def zoo(names, image_size, channels, classes, as_json):
     """List models by name, or those given: trainable parameters and FLOPs of one image.
 
     The common ones at their usual sizes are known; any other depth, width, size and number of
-    classes is built and counted, for example: logitkd zoo wrn-22-3 --classes 10
+    classes is built and counted, for example: logitkd zoo wrn-22-3 --classes 10. So is every
+    network by its specification: logitkd zoo "keras:MobileNetV2?alpha=0.35"
     """
     from keras_logitkd import zoo as models
-    from keras_logitkd.zoo import sizes
+    from keras_logitkd.model_specs import application_rows, costs
 
     asked = [(name, image_size, channels, classes) for name in names or models.list_models()]
-    if not all(sizes.known(*each) for each in asked):
+    if not all(costs.is_known(*each) for each in asked):
         quiet.load_tensorflow()
-    rows = [sizes.size_of(*each) for each in asked]
+    rows = [costs.cost_of(*each) for each in asked]
     if as_json:
         tables.print_json(rows)
         return
@@ -41,3 +42,9 @@ def zoo(names, image_size, channels, classes, as_json):
             for row in rows
         ],
     )
+    if not names:
+        known = [
+            f"{name} ({size})" for row in application_rows.ROWS for name, size in row.names.items()
+        ]
+        click.echo(f"\nkeras:NAME, with the size it was published for: {', '.join(known)}")
+        click.echo("logitkd zoo keras:NAME counts one of them.")

@@ -13,7 +13,8 @@ def count_parameters(model):
 def count_flops(model):
     """Counts the floating-point operations of one example's forward pass.
 
-    A multiply-add counts as two. Counted are `Conv2D` and `Dense` layers, also in nested models;
+    A multiply-add counts as two. Counted are `Dense` layers and 2D convolutions, plain,
+    depthwise and separable, also in nested models;
     not counted is what is small beside them: biases, normalization, activations, sums, pooling.
     A layer that is called more than once counts once.
 
@@ -44,13 +45,20 @@ def leaf_layers(model):
 
 
 def _layer_flops(layer):
-    if not isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+    counted = (
+        *(keras.layers.Conv2D, keras.layers.Dense),
+        *(keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D),
+    )
+    if not isinstance(layer, counted):
         return 0
-    shape = layer.output.shape[1:]
-    if None in shape:
+    places = layer.output.shape[1:-1]
+    if None in places:
         raise ValueError(
             "`model` must have a static input shape to count its operations. "
-            f"Received: output shape {shape} of layer {layer.name!r}"
+            f"Received: output shape {layer.output.shape[1:]} of layer {layer.name!r}"
         )
-    filters = layer.kernel.shape[-1]
-    return 2 * math.prod(layer.kernel.shape) * math.prod(shape) // filters
+    if isinstance(layer, keras.layers.SeparableConv2D):  # both parts at every place
+        size = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+    else:
+        size = math.prod(layer.kernel.shape)  # each weight once at every place
+    return 2 * size * math.prod(places)

@@ -44,3 +44,16 @@ def test_other_sizes_are_counted(run):
     # 90 fewer rows of 64 weights and a bias, and two input channels of 3x3x16 fewer.
     assert row["parameters"] == 83_700 - 90 * 65 - 2 * 9 * 16
     assert (row["input_shape"], row["classes"]) == ([32, 32, 1], 10)
+
+
+def test_networks_of_keras_are_listed_and_counted_on_demand(run):
+    _, out, _ = run("zoo")
+    assert "MobileNetV3Small (224)" in out
+    assert "EfficientNetB7 (600)" in out
+    code, out, err = run("zoo", "keras:MobileNetV2", "--json")
+    assert (code, err) == (0, "")
+    (row,) = json.loads(out)
+    # Keras's page of applications has 3.5 M parameters, the paper 300 M multiply-adds.
+    assert row["parameters"] == 3_504_872
+    assert 2 * 295e6 < row["flops"] < 2 * 315e6
+    assert row["input_shape"] == [224, 224, 3]
