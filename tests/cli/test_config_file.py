@@ -70,7 +70,7 @@ def test_what_is_typed_makes_another_run_of_a_config(distilled):
     [
         ({"noise": {"kind": "pair", "rate": 0.2, "seed": 0}}, ("`noise`", "logitkd noise")),
         ({"view_seed": 3}, ("`view_seed`", "3")),
-        ({"fingerprint": "0" * 64}, ("cannot be made again", "fingerprint")),
+        ({"train_fingerprint": "0" * 64}, ("cannot be made again", "train_fingerprint")),
         ({"teachers": ["sha256:0"], "teacher": "wrn-10-1"}, ("cannot be made again", "teachers")),
         ({"teachers": ["a", "b"]}, ("`teacher` must name 2",)),
         ({"seeed": 3}, ("'seeed'", "'seed'")),

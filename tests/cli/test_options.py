@@ -83,13 +83,14 @@ def test_help_claims_no_defaults_where_images_decide():
 
 
 def test_set_takes_every_field_of_the_recipe():
-    texts = {int: "3", float: "0.25", bool: "no", tuple: "0.25,0.5"}
-    values = {int: 3, float: 0.25, bool: False, tuple: (0.25, 0.5)}
+    texts = {int: "3", float: "0.25", bool: "no", tuple: "0.25,0.5", str: "balanced"}
+    values = {int: 3, float: 0.25, bool: False, tuple: (0.25, 0.5), str: "balanced"}
     kinds = {
         tuple[float, ...]: tuple,
         tuple[float, ...] | None: tuple,
         int | None: int,
         float | None: float,
+        str | None: str,  # class weights
     }
     fields = [field for field in dataclasses.fields(Recipe) if field.name != "teacher"]
     for field in fields:
