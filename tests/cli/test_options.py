@@ -90,7 +90,7 @@ def test_set_takes_every_field_of_the_recipe():
         tuple[float, ...] | None: tuple,
         int | None: int,
         float | None: float,
-        str | None: str,
+        str | None: str,  # class weights
     }
     fields = [field for field in dataclasses.fields(Recipe) if field.name != "teacher"]
     for field in fields:
