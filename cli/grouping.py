@@ -11,7 +11,10 @@ LOGITS, RUN, DEVICES, OUTPUT = "Teacher's logits", "Run", "Devices", "Output"
 GROUPS = (WHAT, TRAINED, SEARCH, DATA, RECIPE, LOGITS, RUN, DEVICES, OUTPUT)
 
 _COLUMN = 24  # width of the names; longer ones have a line of their own
-_METAVARS = {"integer": "N", "float": "X", "directory": "DIR", "file": "FILE", "text": "TEXT"}
+_METAVARS = {
+    **{"integer": "N", "float": "X", "directory": "DIR", "file": "FILE", "text": "TEXT"},
+    "balanced|FILE": "balanced|FILE",
+}
 _OWN_DEFAULT = re.compile(r"\s*\[default: [^\]]*\]$")  # what a help text says of its default
 
 

@@ -80,14 +80,14 @@ class Job:
                 return result
             devices.from_chief("prepare")
             training = Training(self)  # Refuses before anything is written.
-            if announce is not None:
-                announce(self)
             with self._held(wait):
                 # Another process may have finished it, or begun a run of that name, meanwhile.
                 result = finished(self)
                 devices.from_chief("train" if result is None else "finished")
                 if result is not None:
                     return result
+                if announce is not None:
+                    announce(self)
                 self.directory.start(self.settings.to_config())
                 if not self.workspace.resume:
                     self.directory.clear()

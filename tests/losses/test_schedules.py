@@ -10,7 +10,6 @@ from keras_logitkd.features import Objective
 from keras_logitkd.features.objective import order_of
 from keras_logitkd.losses import registry
 from keras_logitkd.losses.schedules import Schedule
-from keras_logitkd.report import commands
 
 
 def read(text):
@@ -120,7 +119,6 @@ def test_an_objective_that_moves():
     assert (plain.stages, plain.temperature, plain.argument) == ((), None, "8..2@20")
     assert plain.searched == ("alpha",)
     assert drawing.objective("kl:8..2@20") == "KL\nτ = 8..2@20"
-    assert commands.loss_options("kl:8..2@20") == {"loss": "kl:8..2@20"}
     names = ["kl:3", "kl:8..2@20", "kl:inf", "mse"]
     assert sorted({*names}, key=order_of) == names
     colours = [style["color"] for style in drawing.line_styles([*names, "kl:4..2"])]

@@ -87,8 +87,9 @@ class TeacherLogits:
         It is said where some logits are so long that a squared error, the `loss`, follows them.
         """
         self.fill_for(epoch)
-        if loss == "mse":
-            self._warn_of_outliers(self._view(epoch))
+        view = self._view(epoch)
+        if loss == "mse" and view in self.store.views:  # none is left to train on after the last
+            self._warn_of_outliers(view)
 
     def _warn_of_outliers(self, view):
         lengths = np.linalg.norm(np.asarray(self.store.read(view), np.float64), axis=-1)
