@@ -1,6 +1,7 @@
 """How long a run will take, from a few steps on this machine."""
 
 import math
+import tempfile
 import time
 
 import numpy as np
@@ -14,12 +15,14 @@ from keras_logitkd.runs.inputs.models import build_network
 _STEPS = 3  # that are timed, of which the fastest counts
 _IMAGES = 16  # that are read
 _EVALUATION_BATCH = 64
+_COPIES = 4  # weights and momenta, each of them written and read again
 
 
 def run_seconds(settings, dataset, teachers=(), stored=True):
-    """Estimates the seconds of a run: its steps, its images and the logits of its teachers.
+    """Estimates the seconds of a run: steps, images, checkpoints and the logits of its teachers.
 
-    Networks are built for this and dropped. Evaluations and the start of TensorFlow are left out.
+    Networks are built for this and dropped. The start of TensorFlow is left out, and so are
+    evaluations, which are of few images.
 
     Args:
         settings: the `RunSettings`.
@@ -36,15 +39,18 @@ def run_seconds(settings, dataset, teachers=(), stored=True):
     own = max(recipe.epochs, recipe.head_epochs)  # both stages begin with the first view
     views = min(own, settings.views or own) if stored else epochs
     batch = min(recipe.batch_size, examples)
-    step = _seconds_of(_train_step(_network(settings, dataset)), _images(recipe, dataset, batch))
+    network = _network(settings, dataset)
+    compiling, step = _seconds_of(_train_step(network), _images(recipe, dataset, batch))
     read = _reading(dataset) * examples
-    total = epochs * (step * pipeline.steps_per_epoch(examples, batch) + read)
+    steps = step * pipeline.steps_per_epoch(examples, batch)
+    total = compiling + epochs * (steps + read + _checkpoint(network))
     for teacher in teachers:
         model = teacher if hasattr(teacher, "outputs") else _network(teacher, dataset)
         images = _images(recipe, dataset, _EVALUATION_BATCH)
         model = sizes.on_images(for_inference(model), images.shape[1:])
-        forward = _seconds_of(_forward(model), images) / _EVALUATION_BATCH
-        total += views * examples * forward + (views * read if stored else 0)
+        compiling, forward = _seconds_of(_forward(model), images)
+        forward /= _EVALUATION_BATCH
+        total += compiling + views * examples * forward + (views * read if stored else 0)
     return total
 
 
@@ -81,9 +87,18 @@ def _forward(model):
 
 
 def _seconds_of(function, images):
+    """Seconds of the first call, which compiles, and of the fastest of those after it."""
     images = tf.constant(images)
-    function(images)
-    return min(_timed(lambda: function(images)) for _ in range(_STEPS))
+    compiling = _timed(lambda: function(images))
+    return compiling, min(_timed(lambda: function(images)) for _ in range(_STEPS))
+
+
+def _checkpoint(network):
+    """Seconds of a checkpoint: weights and momenta are written and read again."""
+    weights = network.get_weights()
+    with tempfile.TemporaryFile() as file:
+        writing = _timed(lambda: np.savez(file, *weights))
+    return _COPIES * writing
 
 
 def _reading(dataset):

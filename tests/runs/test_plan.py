@@ -72,7 +72,8 @@ def test_time_grows_with_epochs_and_with_what_is_to_be_trained_first(workspace, 
     times = {"step": 1.0, "forward": 6.4}
     monkeypatch.setattr(estimate, "_train_step", lambda network: "step")
     monkeypatch.setattr(estimate, "_forward", lambda model: "forward")
-    monkeypatch.setattr(estimate, "_seconds_of", lambda function, images: times[function])
+    monkeypatch.setattr(estimate, "_seconds_of", lambda function, images: (0.0, times[function]))
+    monkeypatch.setattr(estimate, "_checkpoint", lambda network: 0.0)
     labelled = workspace.job(workspace.labelled("wrn-10-1"))
     assert plan.unfinished_seconds(labelled) == pytest.approx(2 * 3)
     cell = workspace.distillation("wrn-10-1", "resnet-8-1", teacher_epochs=7)
