@@ -32,6 +32,7 @@ COMMANDS = [
         continued=AGAIN,
     ),
     Command("evaluate", "Accuracy, loss, calibration and agreement of a model."),
+    Command("export", "Write a network for phones, browsers, servers, and prove it."),
     Command("predict", "Name the classes of pictures."),
     Command("analyze", "Draw what distillation did: logits, calibration, classes."),
     Command("diagnose", "Say why a student is no better, and what to do."),

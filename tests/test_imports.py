@@ -19,6 +19,7 @@ LAYERS = (
     ("distiller", "model_specs"),
     ("runs",),
     ("tuning", "analysis"),
+    ("deploy",),
     ("experiments",),
     ("report",),
     ("cli",),
