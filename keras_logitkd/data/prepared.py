@@ -18,6 +18,7 @@ from tensorflow_datasets.core import registered
 from keras_logitkd.data import specs
 from keras_logitkd.data.arrays import hold_out
 from keras_logitkd.data.dataset import Dataset, Split
+from keras_logitkd.data.listing import default_data_dir
 from keras_logitkd.data.records import open_records
 from keras_logitkd.data.sources import ArrayImages
 from keras_logitkd.storage.errors import DataError, one_line
@@ -91,7 +92,8 @@ def find_builder(spec, data_dir):
     if not _SPEC.fullmatch(spec):
         raise _unknown(spec)
     try:
-        return tfds.builder(spec, data_dir=data_dir)
+        # TFDS itself reads TFDS_DATA_DIR once, when it is imported.
+        return tfds.builder(spec, data_dir=data_dir or default_data_dir())
     except tfds.core.DatasetNotFoundError as error:
         raise _unknown(spec) from error
     except Exception as error:  # damaged metadata raises whatever its parser does

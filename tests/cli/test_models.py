@@ -12,7 +12,9 @@ from keras_logitkd.runs.inputs import models
 pytestmark = pytest.mark.usefixtures("tiny_networks", "own_teacher", "nets")
 
 QUICK = ("--epochs", "1", "--batch-size", "16", "--pad", "0", "--no-flip", "--validation", "0.2")
-DATA = ("--dataset", "npz:tiny.npz", *QUICK)
+# The teacher's logits are those of a linear layer on raw pixels, as large as these.
+GENTLE = ("--learning-rate", "1e-5", "--set", "head_learning_rate=1e-5")
+DATA = ("--dataset", "npz:tiny.npz", *QUICK, *GENTLE)
 TINY = "keras:MobileNetV2?alpha=0.35"
 STUDENTS = {
     "file": ("start.keras",),
