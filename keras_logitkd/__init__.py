@@ -21,6 +21,7 @@ _HOMES = {
 }
 _MODULES = (
     "data",
+    "deploy",
     "distiller",
     "features",
     "layers",
