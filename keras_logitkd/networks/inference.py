@@ -147,6 +147,8 @@ def two_row_conv2d(x, kernel):
     difference = product(odd - even, (a - b + c) / 2)
     a_above = tf.pad(a_odd[:, :-1], [[0, 0], [1, 0], [0, 0], [0, 0]])
     c_below = tf.pad(c_even[:, 1:], [[0, 0], [0, 1], [0, 0], [0, 0]])
-    first = tf.add_n([both, difference, a_above]) - a_odd
-    second = tf.add_n([both, c_below]) - (difference + c_even)
+    # No sum of three: add_n, which TensorFlow makes of one, too, begins with whichever buffer is
+    # free, so that its last bits would depend on the timing of threads.
+    first = (both + difference) - (a_odd - a_above)
+    second = (both + c_below) - (difference + c_even)
     return tf.reshape(tf.stack([first, second], axis=2), (-1, height, width, kernel.shape[-1]))
