@@ -98,7 +98,7 @@ class Dataset:
         if None not in self.image_shape[:2]:
             return min(self.image_shape[:2])
         order = randomness.permutation(randomness.SAMPLE, 1, 0, len(self.train))[:_SIDES_SAMPLE]
-        return int(np.median([min(image.shape[:2]) for image in self.train.images.read(order)]))
+        return int(np.median([self.train.images.short_side(index) for index in order]))
 
     @functools.cached_property
     def training(self):

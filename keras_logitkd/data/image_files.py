@@ -63,6 +63,10 @@ class FileImages(Images):
     def load(self, index):
         return decoding.decode(self.paths[int(index)], self.shape[-1], self.background)
 
+    def short_side(self, index):
+        fact = self.facts[int(index)]  # known without decoding the file
+        return min(fact.height, fact.width)
+
     def encoded(self, index):
         """Returns image `index` for storing: its path if any reader decodes the file alike."""
         path = self.paths[index]

@@ -25,6 +25,10 @@ class Images:
         """Returns image `index` (an int) as uint8 array (height, width, channels)."""
         raise NotImplementedError
 
+    def short_side(self, index):
+        """Returns the smaller of height and width of image `index` in pixels."""
+        return min(self.load(index).shape[:2])
+
     def bind(self):
         """Prepares reading inside tf.data; call outside of its functions."""
 

@@ -98,19 +98,10 @@ def _images(found, network, split, indices):
     """Images of a split as evaluations show them to the network: float32, at its own size."""
     augmentation = found.settings.recipe.augmentation
     views = augmentation.output_shape(found.dataset.image_shape)
-    on_views = sizes.on_images(network, views)
-    before = None if on_views is network else _until(on_views)
+    before = sizes.entrance_of(network, views)
     batches = pipeline.eval_batches(split, indices, batch_size=_BATCH, augmentation=augmentation)
     images = (record["image"].numpy().astype(np.float32) for record in batches)
     return np.concatenate([part if before is None else np.asarray(before(part)) for part in images])
-
-
-def _until(on_views):
-    """What brings views to a network, as a model."""
-    import keras
-
-    (entering,) = on_views.layers[-1]._inbound_nodes[-1].input_tensors
-    return keras.Model(on_views.inputs, entering)
 
 
 def _parts(images):

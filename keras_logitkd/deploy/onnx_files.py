@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_logitkd.deploy import formats
 
-_NAME = "images"
+_PROVIDERS = ["CPUExecutionProvider"]
 
 
 def convert(model, path, quantize, calibration=None):
@@ -20,16 +20,12 @@ def convert(model, path, quantize, calibration=None):
         calibration: array of images (n, height, width, channels), for int8.
     """
     if quantize == formats.NONE:
-        _export(model, path)
+        model.export(str(path), format="onnx", verbose=False)
         return
     with tempfile.TemporaryDirectory() as folder:
         plain, ready = f"{folder}/plain.onnx", f"{folder}/ready.onnx"
-        _export(model, plain)
+        model.export(plain, format="onnx", verbose=False)
         _quantize(plain, ready, path, quantize, calibration)
-
-
-def _export(model, path):
-    model.export(str(path), format="onnx", verbose=False)
 
 
 def _quantize(plain, ready, path, quantize, calibration):
@@ -62,9 +58,6 @@ class _Reader:
     def get_next(self):
         """Returns the next input, or None after the last."""
         return next(self._images, None)
-
-
-_PROVIDERS = ["CPUExecutionProvider"]
 
 
 class Runtime:

@@ -77,11 +77,11 @@ class ApplicationSpec(ModelSpec):
         return self.weights is not None
 
     @property
-    def has_place(self):
+    def _has_file(self):
         return self.weights not in (None, IMAGENET)
 
     def fingerprint(self):
-        return hashing.of_file(self.weights) if self.has_place else None
+        return hashing.of_file(self.weights) if self._has_file else None
 
     @property
     def _row(self):
@@ -118,9 +118,9 @@ class ApplicationSpec(ModelSpec):
         """The pixels as the family expects them; grey ones are repeated in three channels."""
         from keras import layers, ops
 
-        x = inputs
-        if inputs.shape[-1] == 1:
-            x = layers.Concatenate(name="grey_as_rgb")([x, x, x])
+        from keras_logitkd.networks.sizes import as_rgb
+
+        x = as_rgb(inputs) if inputs.shape[-1] == 1 else inputs
         if self._row.pixels is None:
             return x
         pixels = application_rows.PIXELS[self._row.pixels]
@@ -142,7 +142,7 @@ class ApplicationSpec(ModelSpec):
             arguments["weights"] = IMAGENET if self.weights == IMAGENET else None
         try:
             network = function(**arguments)
-            if self.has_place:
+            if self._has_file:
                 network.load_weights(self.weights)
         except ValueError as error:
             raise refusal(self, request, error) from error
@@ -154,7 +154,7 @@ class ApplicationSpec(ModelSpec):
 
     def _missing_weights(self, error):
         what = f"Keras's ImageNet weights of {PREFIX}{self.function} cannot be had"
-        if self.has_place:
+        if self._has_file:
             what = f"The weights {self.weights} do not load into {PREFIX}{self.function}"
         return (
             f"{what} ({one_line(error)[:200]}). Fetch the file without the classifier (notop.h5) "

@@ -1,7 +1,7 @@
 """Parameters and operations of networks by their specifications."""
 
+from keras_logitkd import model_specs
 from keras_logitkd.model_specs.registry import parse
-from keras_logitkd.model_specs.spec import Request
 from keras_logitkd.model_specs.zoo_models import ZooSpec
 from keras_logitkd.zoo import sizes
 
@@ -34,9 +34,7 @@ def cost_of(text, image_size=None, channels=3, classes=None):
     from keras_logitkd.zoo import flops
 
     side, classes = image_size or spec.usual_size or _SIZE, classes or _CLASSES
-    shape = (side, side, channels)
-    unit = ((127.5,) * channels, (127.5,) * channels)
-    network = spec.build(Request(shape, classes, 0.0, 0, lambda: unit))
+    network = model_specs.build(text, (side, side, channels), classes)
     return {
         "name": text,
         "family": type(spec).__module__.rpartition(".")[2],

@@ -36,8 +36,6 @@ class FileSpec(ModelSpec):
     path: str
     is_fresh: bool
 
-    has_place = True
-
     @property
     def name(self):
         return pathlib.Path(self.path).stem + ("-fresh" if self.is_fresh else "")

@@ -58,10 +58,6 @@ class FunctionSpec(ModelSpec):
         """Whether it lies in a file rather than in a module that Python finds."""
         return self.place.endswith(".py")
 
-    @property
-    def has_place(self):
-        return self.is_script
-
     def fingerprint(self):
         """Returns the digest of the source file."""
         return hashing.of_file(self._source())

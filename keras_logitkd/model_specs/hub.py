@@ -57,10 +57,6 @@ class HubSpec(ModelSpec):
     def is_pretrained(self):
         return not self.is_fresh
 
-    @property
-    def has_place(self):
-        return self.is_directory
-
     def fingerprint(self):
         """Returns the digest of the files of a directory, None of a preset by name."""
         if not self.is_directory:
@@ -72,12 +68,13 @@ class HubSpec(ModelSpec):
         import keras
 
         from keras_logitkd.model_specs import drawing
+        from keras_logitkd.networks.sizes import as_rgb
 
         with drawing.drawn_by(request.seed):
             classifier = self._classifier(request)
         inputs = x = keras.Input(request.input_shape, name="pixels")
         if inputs.shape[-1] == 1:
-            x = keras.layers.Concatenate(name="grey_as_rgb")([x, x, x])
+            x = as_rgb(x)
         converter = classifier.preprocessor.image_converter
         scale, offset = (getattr(converter, name, None) for name in ("scale", "offset"))
         if scale is not None or offset is not None:

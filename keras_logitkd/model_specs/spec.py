@@ -51,11 +51,6 @@ class ModelSpec:
         """Whether it comes with weights that were trained before, rather than drawn by a seed."""
         return False
 
-    @property
-    def has_place(self):
-        """Whether `text` says where it was found: what was found is in `fingerprint`."""
-        return False
-
     def fingerprint(self):
         """Returns the digest of what it is made of beside this package and Keras, or None.
 

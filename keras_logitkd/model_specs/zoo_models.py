@@ -50,10 +50,6 @@ class ZooSpec(ModelSpec):
     def is_pretrained(self):
         return self.weights is not None
 
-    @property
-    def has_place(self):
-        return self.weights is not None
-
     def fingerprint(self):
         return hashing.of_file(self.weights) if self.weights else None
 

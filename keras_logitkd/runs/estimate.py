@@ -7,10 +7,10 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from keras_logitkd.data import pipeline
 from keras_logitkd.networks import sizes
 from keras_logitkd.networks.inference import for_inference
 from keras_logitkd.runs.inputs.models import build_network
+from keras_logitkd.runs.inputs.run_data import RunData
 
 _STEPS = 3  # that are timed, of which the fastest counts
 _IMAGES = 16  # that are read
@@ -32,9 +32,8 @@ def run_seconds(settings, dataset, teachers=(), stored=True):
             to True: yes.
     """
     recipe = settings.recipe
-    examples = len(recipe.split(dataset.train.labels, dataset.validation)[0])
-    if settings.unlabelled_fingerprint is not None and dataset.unlabelled is not None:
-        examples += len(dataset.unlabelled)
+    data = RunData(settings, dataset)
+    examples = len(data.seen_indices)
     epochs = recipe.epochs + recipe.head_epochs
     own = max(recipe.epochs, recipe.head_epochs)  # both stages begin with the first view
     views = min(own, settings.views or own) if stored else epochs
@@ -42,7 +41,7 @@ def run_seconds(settings, dataset, teachers=(), stored=True):
     network = _network(settings, dataset)
     compiling, step = _seconds_of(_train_step(network), _images(recipe, dataset, batch))
     read = _reading(dataset) * examples
-    steps = step * pipeline.steps_per_epoch(examples, batch)
+    steps = step * data.steps_per_epoch
     total = compiling + epochs * (steps + read + _checkpoint(network))
     for teacher in teachers:
         model = teacher if hasattr(teacher, "outputs") else _network(teacher, dataset)
